@@ -1,0 +1,45 @@
+"""Mel filters and log-mel spectrograms in torch (checked against librosa).
+
+Shapes: B batch, N samples, T frames, M mel bands, F frequency bins.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+def _hz_to_mel(hz: Tensor) -> Tensor:
+    """Slaney's scale: linear below 1 kHz, logarithmic above."""
+    return torch.where(hz < 1000, hz * 3 / 200, 15 + torch.log(hz.clamp(min=1e-5) / 1000) * 27 / torch.log(torch.tensor(6.4)))
+
+
+def _mel_to_hz(mel: Tensor) -> Tensor:
+    return torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp((mel - 15) * torch.log(torch.tensor(6.4)) / 27))
+
+
+@lru_cache(maxsize=32)
+def mel_filters(sample_rate: int, n_fft: int, bands: int, low: float = 0.0, high: float | None = None) -> Tensor:
+    """Triangular Slaney-normalised filters (M, F), from ``low`` to ``high`` Hz (half the rate by default)."""
+    edges = torch.tensor([low, high or sample_rate / 2])
+    mels = torch.linspace(*(float(m) for m in _hz_to_mel(edges)), bands + 2, dtype=torch.float64)
+    hz = _mel_to_hz(mels)
+    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
+    rise = (bins[None] - hz[:-2, None]) / (hz[1:-1] - hz[:-2])[:, None]
+    fall = (hz[2:, None] - bins[None]) / (hz[2:] - hz[1:-1])[:, None]
+    return (torch.minimum(rise, fall).clamp(min=0) * (2 / (hz[2:] - hz[:-2]))[:, None]).float()
+
+
+def magnitudes(wave_BN: Tensor, n_fft: int, hop: int, center: bool = True) -> Tensor:
+    """STFT magnitudes with a Hann window: (B, F, T)."""
+    window = torch.hann_window(n_fft, device=wave_BN.device)
+    spectrum = torch.stft(
+        wave_BN, n_fft, hop, window=window, center=center, pad_mode="constant", return_complex=True
+    )
+    return torch.view_as_real(spectrum).square().sum(-1).clamp(min=1e-12).sqrt()
+
+
+def log_mel(wave_BN: Tensor, sample_rate: int, n_fft: int, hop: int, bands: int, floor: float = 1e-5) -> Tensor:
+    """Natural logarithm of mel magnitudes, no lower than log(``floor``): (B, M, T), T = N // hop + 1 (centred)."""
+    filters = mel_filters(sample_rate, n_fft, bands).to(wave_BN.device)
+    return (filters @ magnitudes(wave_BN, n_fft, hop)).clamp(min=floor).log()

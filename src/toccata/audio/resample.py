@@ -1,0 +1,18 @@
+"""Rates and channels."""
+
+import numpy as np
+import soxr
+
+
+def resample(samples_CN: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
+    """(channels, samples) at ``rate`` Hz as float32 at ``to_rate`` Hz, by soxr's high-quality filter."""
+    if rate == to_rate:
+        return samples_CN
+    return np.ascontiguousarray(soxr.resample(samples_CN.T, rate, to_rate, quality="HQ").T, dtype=np.float32)
+
+
+def to_channels(samples_CN: np.ndarray, channels: int) -> np.ndarray:
+    """(channels, samples) as 1 channel, their mean, or as ``channels`` copies of it."""
+    if len(samples_CN) == channels:
+        return samples_CN
+    return np.repeat(samples_CN.mean(axis=0, keepdims=True), channels, axis=0)

@@ -1,0 +1,135 @@
+"""``toccata generate``: a prompt in, sound files out."""
+
+import json
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toccata.cli.progress import note, progress
+from toccata.errors import InputError, OutputError
+from toccata.prompt import GenerateOptions, Prompt
+
+if TYPE_CHECKING:
+    from toccata.clip import Clip, Generator
+
+EXAMPLE = '\b\nExample: toccata generate "warm lo-fi piano over a slow boom-bap beat" -o out.wav --seconds 12 --seed 7'
+_RANDOM_SEEDS = 2**31
+_SLUG_CHARACTERS = 40
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to play, in words.")],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o", "--output", help="File: .wav .flac .ogg .mp3; - is WAV on stdout. [default: PROMPT-SEED.wav]"
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length, 1-600.")] = 10.0,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same music. [default: drawn at random]")] = None,
+    count: Annotated[int, typer.Option(help="Clips to make, with seeds SEED, SEED+1, ...: NAME-1, NAME-2, ...")] = 1,
+    model: Annotated[str, typer.Option(help="A model's name (toccata models list) or folder.")] = "musicgen-mini",
+    continue_: Annotated[Path | None, typer.Option("--continue", help="Sound file to go on from.")] = None,
+    negative: Annotated[str | None, typer.Option(help="What to keep away from, in words.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt, 0-20.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Above 1 bolder, below 1 safer.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Choose from the K likeliest tokens (0: all).")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Choose from the likeliest tokens of this summed probability.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, int8 or int4.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per clip on stdout.")] = False,
+) -> None:
+    """Make music from a text."""
+    seed = secrets.randbelow(_RANDOM_SEEDS) if seed is None else seed
+    options = GenerateOptions(seconds, seed, count, guidance, temperature, top_k, top_p)
+    asked = Prompt(prompt, negative)
+    outputs = _outputs(output, asked.text, seed, count, as_json)
+    from toccata import hub
+
+    hub.check_choices(device, precision)
+    hub.find(model)
+    if continue_ is not None:
+        _check_reference(continue_)
+    note(f"loading {model}")
+    make = _maker(hub.load(model, device, precision), asked, options, continue_)
+    for i, target in enumerate(outputs):
+        _make_one(make, seed + i, target, as_json)
+
+
+def _outputs(output: str | None, prompt: str, seed: int, count: int, as_json: bool) -> list[Path | None]:
+    """The files to write, checked; ``None`` stands for stdout."""
+    if output == "-":
+        if count > 1 or as_json:
+            raise InputError("-o - writes one WAV to stdout; leave out --count and --json, or name a file")
+        if sys.stdout.isatty():
+            raise OutputError("-o - would write sound to the terminal; send it to a file or a program")
+        return [None]
+    from toccata.audio.io import check_target
+
+    first = Path(output or f"{_slug(prompt)}-{seed}.wav")
+    numbered = [first.with_stem(f"{first.stem}-{i + 1}") for i in range(count)] if count > 1 else [first]
+    return [check_target(path) for path in numbered]
+
+
+def _slug(prompt: str) -> str:
+    words = "".join(letter if letter.isalnum() else " " for letter in prompt.lower()).split()
+    return "-".join(words)[:_SLUG_CHARACTERS].rstrip("-")
+
+
+def _check_reference(path: Path) -> None:
+    from toccata.audio.io import read
+
+    read(path)
+
+
+def _maker(
+    generator: "Generator", prompt: Prompt, options: GenerateOptions, reference: Path | None
+) -> "Callable[..., Clip]":
+    """A function of (seed, progress) that makes one clip."""
+    names = ("guidance", "temperature", "top_k", "top_p")
+    chosen = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if reference is None:
+        return partial(generator.generate, prompt, options.seconds, **chosen)
+    if not hasattr(generator, "continue_"):
+        raise InputError(
+            f"{generator.name} cannot continue a recording; leave out --continue or choose another --model"
+        )
+    return partial(generator.continue_, reference, prompt, options.seconds, **chosen)  # type: ignore[attr-defined]
+
+
+def _make_one(make: "Callable[..., Clip]", seed: int, target: Path | None, as_json: bool) -> None:
+    start = time.monotonic()
+    with progress("making music") as update:
+        clip = make(seed, progress=update)
+    elapsed = time.monotonic() - start
+    if target is None:
+        sys.stdout.buffer.write(clip.to_bytes(".wav"))
+        sys.stdout.buffer.flush()
+    else:
+        clip.save(target)
+    note(f"{target or 'stdout'}: {clip.seconds:.1f} s, seed {seed}, made in {elapsed:.1f} s")
+    if as_json:
+        print(json.dumps(_report(clip, target, elapsed)), flush=True)
+
+
+def _report(clip: "Clip", target: Path | None, elapsed: float) -> dict[str, object]:
+    return {
+        "output": str(target),
+        "model": clip.model,
+        "seed": clip.seed,
+        "seconds": round(clip.seconds, 3),
+        "sample_rate": clip.sample_rate,
+        "channels": len(clip.samples),
+        "elapsed_seconds": round(elapsed, 3),
+        "realtime_factor": round(clip.seconds / elapsed, 3),
+        "first_audio_seconds": round(elapsed, 3),
+        "weights_sha256": clip.weights_sha256,
+    }

@@ -1,0 +1,69 @@
+"""``toccata train``: run a recipe."""
+
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from toccata.errors import InputError
+
+EXAMPLE = "\b\nExample: toccata train codec --out runs/codec --preset mini --steps 2500 --set batch=8"
+RECIPES = ("codec", "musicgen", "text")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="What to train: codec, musicgen or text.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the model; an interrupted run goes on from what is there.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Size of the model, such as mini or full.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps in all.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this long; the same command goes on later.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same model.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE for any other of the recipe's settings; may be repeated."),
+    ] = None,
+) -> None:
+    """Train a model by one of the recipes; what is not given is the recipe's own choice."""
+    if recipe not in RECIPES:
+        raise InputError(f"there is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
+    given = {"out": out, "preset": preset, "steps": steps, "minutes": minutes, "seed": seed, "device": device}
+    settings = {name: str(value) for name, value in given.items() if value is not None}
+    settings |= dict(_pair(text) for text in others or ())
+    run = import_module(f"toccata.recipes.{recipe}").train
+    options = _options(run, recipe, settings)
+    with redirect_stdout(sys.stderr):  # a recipe tells what it does; stdout is for data
+        run(options)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set takes NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def _options(run: Callable[[Any], object], recipe: str, settings: dict[str, str]) -> Any:
+    """The dataclass that ``run`` takes, from words."""
+    kind = next(iter(get_type_hints(run).values()))
+    types = get_type_hints(kind)
+    names = [field.name for field in fields(kind)]
+    if unknown := [name for name in settings if name not in names]:
+        raise InputError(f"the recipe {recipe} has no setting {unknown[0]!r}; it has {', '.join(names)}")
+    return kind(**{name: _parse(name, value, types[name]) for name, value in settings.items()})
+
+
+def _parse(name: str, text: str, kind: Any) -> Any:
+    parse = {int: int, float: float, str: str, bool: lambda word: _TRUTH[word.lower()]}.get(kind, Path)
+    try:
+        return parse(text)
+    except (ValueError, KeyError):
+        raise InputError(f"{name} must be of type {kind.__name__}, not {text!r}") from None

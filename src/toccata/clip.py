@@ -1,0 +1,153 @@
+"""What comes out: a ``Clip`` of sound that knows its origin, and the protocol of all that makes clips."""
+
+import base64
+import html
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+import numpy as np
+
+from toccata.audio import io
+from toccata.errors import InputError
+from toccata.prompt import Prompt
+from toccata.version import __version__
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_TITLE_CHARACTERS = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A piece of sound and its origin.
+
+    ``samples`` are float32 (channels, samples) in [-1, 1]; ``sample_rate`` is in Hz; ``model`` and ``weights_sha256``
+    name what made it from ``prompt`` and ``seed``.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    prompt: str
+    seed: int
+    model: str
+    weights_sha256: str
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 2 or self.samples.dtype != np.float32:
+            raise ValueError(
+                f"samples must be float32 (channels, samples), not {self.samples.dtype} {self.samples.shape}"
+            )
+        if not np.abs(self.samples).max(initial=0.0) <= 1:
+            raise ValueError("samples must be finite and in [-1, 1]")
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.samples.shape[1] / self.sample_rate
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What a file says of its origin: the prompt as title, and as comment a JSON object with the rest."""
+        origin = {
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "model": self.model,
+            "weights_sha256": self.weights_sha256,
+            "toccata": __version__,
+        }
+        software = f"toccata {__version__}"
+        return {"title": self.prompt[:_TITLE_CHARACTERS], "comment": json.dumps(origin), "software": software}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write .wav, .flac, .ogg or .mp3 by ``path``'s suffix, with ``tags``; whole, or raises ``OutputError``."""
+        io.write(path, self.samples, self.sample_rate, self.tags)
+
+    def to_bytes(self, suffix: str = ".wav") -> bytes:
+        """The file that ``save`` would write."""
+        return io.encode(self.samples, self.sample_rate, suffix, self.tags)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> "Figure":
+        """A picture of the wave and its spectrogram, also written to ``path`` (.png, .svg, .pdf) where one is given."""
+        from toccata.audio.plot import plot
+
+        return plot(self.samples, self.sample_rate, self.prompt[:_TITLE_CHARACTERS], path)
+
+    @classmethod
+    def join(cls, clips: Iterable["Clip"]) -> "Clip":
+        """One clip of several, end to end, with the first one's origin; raises ``InputError`` where they do not fit."""
+        parts = list(clips)
+        if not parts:
+            raise InputError("there is no clip to join; give at least one")
+        shapes = {(clip.sample_rate, len(clip.samples)) for clip in parts}
+        if len(shapes) > 1:
+            raise InputError("clips of different sample rates or channels cannot be joined; resample them first")
+        return replace(parts[0], samples=np.concatenate([clip.samples for clip in parts], axis=1))
+
+    def __add__(self, other: "Clip") -> "Clip":
+        return Clip.join((self, other))
+
+    def _repr_html_(self) -> str:
+        sound = base64.b64encode(self.to_bytes()).decode()
+        return (
+            f"<figure><figcaption>{html.escape(self.prompt)}</figcaption>"
+            f'<audio controls src="data:audio/wav;base64,{sound}"></audio></figure>'
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Clip({self.seconds:.2f} s, {len(self.samples)} x {self.sample_rate} Hz, "
+            f"prompt={self.prompt!r}, seed={self.seed}, model={self.model!r})"
+        )
+
+
+Progress = Callable[[float, float], Any]
+"""Called now and then while music is made, with (seconds made, seconds asked for)."""
+
+
+class Generator(Protocol):
+    """A loaded model: text in, clips out.
+
+    ``generate`` takes the ranges of ``GenerateOptions``; clip i of a list has seed ``seed + i`` and equals its own
+    single run with that seed. Without a seed one is drawn; the clip tells which.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def weights_sha256(self) -> str: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: str | Prompt,
+        seconds: float = 10.0,
+        seed: int | None = None,
+        *,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        progress: Progress | None = None,
+    ) -> Clip: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: Sequence[str | Prompt],
+        seconds: float = 10.0,
+        seed: int | None = None,
+        *,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        progress: Progress | None = None,
+    ) -> list[Clip]: ...

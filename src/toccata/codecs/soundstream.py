@@ -1,0 +1,204 @@
+"""SoundStream (arXiv 2107.03312): a neural codec with residual vector quantisation, 24 kHz mono.
+
+``full()`` is the network as published at MusicLM's rate (50 Hz, 12 x 1024). ``mini()`` keeps the quantiser and its
+training, and replaces the convolutions over samples by ConvNeXt blocks over frames: the encoder sees log-mel frames
+only (no phase, so a language model learns its tokens sooner), the decoder predicts a short-time spectrum.
+
+Shapes: B batch, C channels (1), N samples, T frames, D latent width, K codebooks.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toccata.audio.mel import log_mel
+from toccata.errors import InputError, WeightsError
+from toccata.nn.convnext import ConvNeXtBlock
+from toccata.nn.istft import ISTFTHead
+from toccata.nn.rvq import ResidualVectorQuantiser
+from toccata.nn.seanet import SEANetDecoder, SEANetEncoder
+from toccata.weights import checkpoint
+
+BUNDLED = Path(__file__).parent.parent / "bundled" / "soundstream-mini"
+
+
+@dataclass(frozen=True)
+class SoundStreamConfig:
+    """``kind`` is "seanet" (published) or "frames" (the mini's); widths and depths belong to one of them each."""
+
+    kind: str = "seanet"
+    sample_rate: int = 24000
+    stride: int = 480
+    levels: int = 12
+    vocabulary: int = 1024
+    latent: int = 128
+    channels: int = 32
+    strides: tuple[int, ...] = (3, 4, 5, 8)
+    mel_bands: int = 128
+    hop: int = 240
+    encoder_width: int = 320
+    encoder_depth: int = 4
+    decoder_width: int = 384
+    decoder_depth: int = 4
+    synthesis_width: int = 256
+    synthesis_depth: int = 4
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return self.sample_rate / self.stride
+
+
+def full() -> SoundStreamConfig:
+    """As published, at MusicLM's rate: 50 Hz, 600 tokens a second, 6 kbit/s."""
+    return SoundStreamConfig()
+
+
+def mini() -> SoundStreamConfig:
+    """soundstream-mini: 25 Hz, 12 x 1024."""
+    return SoundStreamConfig(kind="frames", stride=960, latent=64)
+
+
+class MelEncoder(nn.Module):
+    """wave_BN -> latent_BTD from log-mel frames; looks 512 samples (21 ms) ahead."""
+
+    n_fft = 1024
+
+    def __init__(self, config: SoundStreamConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.group = config.stride // config.hop
+        fine = config.encoder_width // 2
+        self.lift = nn.Linear(config.mel_bands, fine)
+        self.fine = ConvNeXtBlock(fine, kernel=5)
+        self.merge = nn.Linear(fine * self.group, config.encoder_width)
+        self.blocks = nn.Sequential(*(ConvNeXtBlock(config.encoder_width) for _ in range(config.encoder_depth)))
+        self.norm = nn.LayerNorm(config.encoder_width)
+        self.project = nn.Linear(config.encoder_width, config.latent)
+
+    def features(self, wave_BN: Tensor) -> Tensor:
+        """Normalised log-mel frames (B, N // hop, bands)."""
+        mel = log_mel(wave_BN, self.config.sample_rate, self.n_fft, self.config.hop, self.config.mel_bands, 1e-4)
+        return (mel[..., : wave_BN.shape[-1] // self.config.hop].transpose(1, 2) + 4.0) / 2.5
+
+    def forward(self, wave_BN: Tensor) -> Tensor:
+        return self.trunk(self.features(wave_BN))
+
+    def trunk(self, mel_BTM: Tensor) -> Tensor:
+        hidden = self.fine(self.lift(mel_BTM))
+        B, T, D = hidden.shape
+        hidden = self.merge(hidden.reshape(B, T // self.group, D * self.group))
+        return self.project(self.norm(self.blocks(hidden)))
+
+
+class FrameDecoder(nn.Module):
+    """latent_BTD -> wave_BN: blocks at the code rate, blocks at the hop rate, inverse STFT. Causal up to 480 samples."""
+
+    n_fft = 960
+
+    def __init__(self, config: SoundStreamConfig) -> None:
+        super().__init__()
+        self.group = config.stride // config.hop
+        self.lift = nn.Linear(config.latent, config.decoder_width)
+        self.blocks = nn.Sequential(*(ConvNeXtBlock(config.decoder_width) for _ in range(config.decoder_depth)))
+        self.split = nn.Linear(config.decoder_width, config.synthesis_width * self.group)
+        self.fine = nn.Sequential(*(ConvNeXtBlock(config.synthesis_width) for _ in range(config.synthesis_depth)))
+        self.norm = nn.LayerNorm(config.synthesis_width)
+        self.head = ISTFTHead(config.synthesis_width, self.n_fft, config.hop)
+        # Every block looks back six frames; two more cover the window of the inverse transform.
+        self.context = 6 * config.decoder_depth + -(-6 * config.synthesis_depth // self.group) + 2
+
+    def trunk(self, latent_BTD: Tensor) -> Tensor:
+        hidden = self.split(self.blocks(self.lift(latent_BTD)))
+        B, T, _ = hidden.shape
+        return self.norm(self.fine(hidden.reshape(B, T * self.group, -1)))
+
+    def forward(self, latent_BTD: Tensor) -> Tensor:
+        return self.head(self.trunk(latent_BTD))
+
+
+class SoundStream(nn.Module):
+    """Codec between waves and codes; ``encode`` and ``decode`` are what other rooms use."""
+
+    def __init__(self, config: SoundStreamConfig) -> None:
+        super().__init__()
+        self.config = config
+        if config.kind == "seanet":
+            self.encoder = SEANetEncoder(config.channels, config.strides, config.latent)
+            self.decoder = SEANetDecoder(config.channels, config.strides, config.latent)
+        elif config.kind == "frames":
+            self.encoder, self.decoder = MelEncoder(config), FrameDecoder(config)
+        else:
+            raise InputError(f"unknown kind of codec {config.kind!r}; it is 'seanet' or 'frames'")
+        self.quantiser = ResidualVectorQuantiser(config.levels, config.vocabulary, config.latent)
+
+    def latents(self, wave_BCN: Tensor) -> Tensor:
+        """wave_BCN (C = 1) -> latent_BTD before quantising, each frame normalised so that no code is out of reach."""
+        wave = F.pad(wave_BCN, (0, -wave_BCN.shape[-1] % self.config.stride))
+        latent = self.encoder(wave[:, 0]) if self.config.kind == "frames" else self.encoder(wave)
+        return F.layer_norm(latent.float(), latent.shape[-1:])
+
+    def synthesise(self, latent_BTD: Tensor) -> Tensor:
+        """latent_BTD -> wave_BCN, N = T x stride."""
+        wave = self.decoder(latent_BTD)
+        return wave[:, None] if self.config.kind == "frames" else wave
+
+    @torch.no_grad()
+    def encode(self, wave_BCN: Tensor, levels: int | None = None) -> Tensor:
+        """wave_BCN at the codec's rate, in [-1, 1] -> codes_BKT (int64), T = ceil(N / stride)."""
+        if wave_BCN.dim() != 3 or wave_BCN.shape[1] != 1:
+            raise InputError(f"the codec takes mono audio shaped (batch, 1, samples), not {tuple(wave_BCN.shape)}")
+        if levels is not None and not 1 <= levels <= self.config.levels:
+            raise InputError(f"the codec has 1 to {self.config.levels} levels, not {levels}")
+        return self.quantiser.encode(self.latents(wave_BCN), levels)
+
+    @torch.no_grad()
+    def decode(self, codes_BKT: Tensor) -> Tensor:
+        """codes_BKT (K up to all levels) -> wave_BCN in [-1, 1]."""
+        return self.synthesise(self.quantiser.decode(codes_BKT)).clamp(-1, 1)
+
+    def decode_stream(self, parts_BKT: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Codes in parts, along time -> wave parts that join to ``decode`` of the whole, in constant memory.
+
+        Each part re-reads the decoder's finite left context; half a window of sound is held back until its
+        neighbours are known.
+        """
+        if not isinstance(self.decoder, FrameDecoder):
+            raise InputError("only frame codecs such as soundstream-mini decode in parts; use decode for this one")
+        stride, held = self.config.stride, self.decoder.n_fft // 2
+        context = self.decoder.context
+        recent: Tensor | None = None
+        emitted = total = 0
+        for part in parts_BKT:
+            recent = part if recent is None else torch.cat([recent, part], dim=-1)
+            total += part.shape[-1]
+            first = total - recent.shape[-1]
+            wave = self.decode(recent)
+            yield wave[..., emitted - first * stride : wave.shape[-1] - held]
+            emitted = total * stride - held
+            keep = min(recent.shape[-1], context + 1)
+            recent, last = recent[..., -keep:], wave[..., wave.shape[-1] - held :]
+        if recent is not None:
+            yield last
+
+
+def save_soundstream(folder: Path, codec: SoundStream, dtype: torch.dtype = torch.float32, **card: object) -> None:
+    """Write ``codec`` to ``folder``; ``card`` says where the weights come from."""
+    tensors = {k: v.to(dtype) for k, v in codec.state_dict().items()}
+    checkpoint.save(folder, {"family": "soundstream", "codec": asdict(codec.config), **card}, tensors)
+
+
+def load_soundstream(folder: Path | None = None) -> SoundStream:
+    """The codec in ``folder``, or soundstream-mini as it ships; float32, in evaluation mode."""
+    folder = folder or BUNDLED
+    config, tensors = checkpoint.load(folder)
+    if config.get("family") != "soundstream":
+        raise WeightsError(f"{folder} holds a {config.get('family')} model, not a SoundStream codec")
+    fields = dict(config["codec"], strides=tuple(config["codec"]["strides"]))
+    codec = SoundStream(SoundStreamConfig(**fields))
+    checkpoint.load_into(codec, {k: v.float() for k, v in tensors.items()}, folder)
+    return codec.eval()

@@ -1,0 +1,28 @@
+"""Shards of freshly rendered band pieces for the recipes: mono sound, score rolls and captions."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toccata.corpus.band import labels, piece, score_roll
+
+ROLL_RATE = 25
+
+
+def audio_shard(index: int, seed: int, pieces: int = 32, sample_rate: int = 24000) -> tuple[dict[str, Tensor], list[dict]]:
+    """Shard ``index`` of the endless corpus ``seed``: a pure function of both.
+
+    ``wave`` holds the pieces' mono int16 samples end to end, ``roll`` their score rolls at 25 Hz (see
+    ``band.score_roll``); each record gives ``samples``, ``frames``, ``captions`` and ``labels`` of one piece.
+    """
+    waves, rolls, records = [], [], []
+    for number in range(index * pieces, (index + 1) * pieces):
+        made = piece(seed, number, sample_rate=sample_rate)
+        mono = made.mix_CN.mean(0)
+        mono = mono[: len(mono) // (sample_rate // ROLL_RATE) * (sample_rate // ROLL_RATE)]
+        frames = len(mono) * ROLL_RATE // sample_rate
+        waves.append(np.round(mono * 32767).astype(np.int16))
+        rolls.append((score_roll(made.score, ROLL_RATE, frames) > 0.5).astype(np.uint8))
+        records.append({"samples": len(mono), "frames": frames, **labels(made)})
+    tensors = {"wave": torch.from_numpy(np.concatenate(waves)), "roll": torch.from_numpy(np.concatenate(rolls))}
+    return tensors, records

@@ -1,0 +1,85 @@
+"""``load(name)``: a name or a folder in, a generator out."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from toccata.clip import Generator
+from toccata.errors import InputError, WeightsError
+
+BUNDLED = Path(__file__).parent / "bundled"
+DEFAULT = "musicgen-mini"
+PRECISIONS = ("auto", "fp32", "bf16", "int8", "int4")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that ``load`` knows by name, or a part of one: its family, licence and the folder it lies in."""
+
+    name: str
+    family: str
+    licence: str
+
+    @property
+    def folder(self) -> Path:
+        return BUNDLED / self.name
+
+    @property
+    def here(self) -> bool:
+        """Whether its weights are on this machine."""
+        return (self.folder / "config.json").is_file()
+
+
+KNOWN = (
+    Model("musicgen-mini", "musicgen", "Apache-2.0"),
+    Model("soundstream-mini", "soundstream", "Apache-2.0"),
+    Model("text-mini", "text", "Apache-2.0"),
+)
+
+
+def find(name: str) -> Path:
+    """The folder of the model with that name, or the folder itself; opens nothing.
+
+    Raises ``InputError`` for a name that nothing has, ``WeightsError`` where the weights are not on this machine.
+    """
+    for model in KNOWN:
+        if model.name == name:
+            if not model.here:
+                raise WeightsError(f"the weights of {name} are not on this machine; install toccata again")
+            return model.folder
+    if Path(name).is_dir():
+        return Path(name)
+    names = [model.name for model in KNOWN]
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(names)}, or give a model's folder"
+    raise InputError(f"there is no model {name!r}; {hint}")
+
+
+def check_choices(device: str, precision: str) -> None:
+    """Raise ``InputError`` for a device or precision that no machine has."""
+    if not _DEVICE.fullmatch(device):
+        raise InputError(f"there is no device {device!r}; choose auto, cpu, cuda or mps")
+    if precision not in PRECISIONS:
+        raise InputError(f"there is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
+
+
+def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> Generator:
+    """Load a model that makes music: a known name or a folder on disk.
+
+    ``device`` is auto, cpu, cuda or mps, ``precision`` auto, fp32, bf16, int8 or int4; auto takes what is best on this
+    machine. Raises ``InputError`` for what is not known or makes no music, ``WeightsError`` for missing or damaged
+    weights.
+    """
+    check_choices(device, precision)
+    folder = find(name)
+    from toccata.weights.checkpoint import read_config
+
+    family = read_config(folder).get("family")
+    match family:
+        case "musicgen":
+            from toccata.models.musicgen.pipeline import load_pipeline
+
+            return load_pipeline(folder, device, precision)
+    raise InputError(f"{name} makes no music (its family is {family}); load one that does, such as {DEFAULT}")

@@ -1,0 +1,63 @@
+"""Sizes of MusicGen (arXiv 2306.05284, section 3.1) and of the mini."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MusicGenConfig:
+    """A decoder-only transformer over K codebooks.
+
+    ``text_width`` is the width of the text encoder's features; ``text_layers`` blocks mix them before the decoder
+    attends to them (0 as published, where T5 has done that). ``positions`` is "sinusoidal" (published) or "rotary".
+    ``window_seconds`` is the longest stretch the model was trained on.
+    """
+
+    width: int = 1024
+    layers: int = 24
+    heads: int = 16
+    codebooks: int = 4
+    vocabulary: int = 2048
+    frame_rate: float = 50.0
+    text_width: int = 768
+    text_layers: int = 0
+    positions: str = "sinusoidal"
+    window_seconds: float = 30.0
+    dropout: float = 0.0
+    condition_dropout: float = 0.1
+
+    @property
+    def filler(self) -> int:
+        """The code that marks places without a code, and the step before the first."""
+        return self.vocabulary
+
+    @property
+    def window_frames(self) -> int:
+        return int(self.window_seconds * self.frame_rate)
+
+
+def small() -> MusicGenConfig:
+    return MusicGenConfig()
+
+
+def medium() -> MusicGenConfig:
+    return MusicGenConfig(width=1536, layers=48, heads=24)
+
+
+def large() -> MusicGenConfig:
+    return MusicGenConfig(width=2048, layers=48, heads=32)
+
+
+def mini() -> MusicGenConfig:
+    """musicgen-mini: soundstream-mini's first levels at 25 Hz."""
+    return MusicGenConfig(
+        width=320,
+        layers=8,
+        heads=5,
+        codebooks=6,
+        vocabulary=1024,
+        frame_rate=25.0,
+        text_width=256,
+        text_layers=2,
+        positions="rotary",
+        window_seconds=16.0,
+    )

@@ -1,0 +1,115 @@
+"""MusicGen's transformer: K code streams in, K distributions out, conditioned on text by cross-attention.
+
+Shapes: B batch, K codebooks, S pattern steps, V vocabulary, L text tokens, D width, W text width.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from toccata.models.musicgen.config import MusicGenConfig
+from toccata.nn.attention import KVCache, rotary_table
+from toccata.nn.transformer import Block
+
+
+class Condition(NamedTuple):
+    """Text ready for the decoder: per-layer keys and values, and which tokens count (mask_BL)."""
+
+    layers: list[tuple[Tensor, Tensor]]
+    mask_BL: Tensor
+
+
+def sinusoidal(steps: Tensor, width: int) -> Tensor:
+    """Sinusoidal positions as audiocraft lays them out (cosines, then sines): (S, D)."""
+    half = width // 2
+    frequencies = 10000.0 ** (-torch.arange(half, device=steps.device) / (half - 1))
+    angles = steps[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+class MusicGenNetwork(nn.Module):
+    def __init__(self, config: MusicGenConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.embeddings = nn.ModuleList(nn.Embedding(config.vocabulary + 1, width) for _ in range(config.codebooks))
+        self.text_in = nn.Linear(config.text_width, width)
+        self.text_blocks = nn.ModuleList(
+            Block(width, config.heads, 2 * width, cross=False, causal=False) for _ in range(config.text_layers)
+        )
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, 4 * width, cross=True, dropout=config.dropout) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.heads = nn.Linear(width, config.codebooks * config.vocabulary, bias=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=self.config.codebooks**-0.5)
+        for block in [*self.blocks, *self.text_blocks]:
+            for name in ("attention.out", "down", "cross.out"):
+                if name != "cross.out" or block.cross is not None:
+                    nn.init.zeros_(block.get_submodule(name).weight)
+
+    def rotary(self, start: int, steps: int, device: torch.device) -> Tensor | None:
+        """The angles of ``steps`` steps from ``start``; None with sinusoidal positions."""
+        if self.config.positions != "rotary":
+            return None
+        table = rotary_table(start + steps, self.config.width // self.config.heads)
+        return table[:, start:].to(device)
+
+    def encode_text(self, text_BLW: Tensor, mask_BL: Tensor) -> Tensor:
+        """Mixed text features (B, L, D), zero where there is no token, so that dropped text adds nothing."""
+        hidden = self.text_in(text_BLW)
+        safe_BL = mask_BL | ~mask_BL.any(1, keepdim=True)
+        rotary = self.rotary(0, hidden.shape[1], hidden.device) if len(self.text_blocks) else None
+        for block in self.text_blocks:
+            hidden = block(hidden, rotary_2SE=rotary, mask_BS=safe_BL)
+        return hidden * mask_BL[..., None]
+
+    def condition(self, text_BLW: Tensor, mask_BL: Tensor) -> Condition:
+        """Text features of an encoder -> what the decoder attends to. A row without any token is "no text"."""
+        text_BLD = self.encode_text(text_BLW, mask_BL)
+        safe_BL = mask_BL | ~mask_BL.any(1, keepdim=True)
+        return Condition([block.cross.condition(text_BLD) for block in self.blocks], safe_BL)
+
+    def embed(self, steps_BKS: Tensor, start: int = 0) -> Tensor:
+        hidden = self.embeddings[0](steps_BKS[:, 0])
+        for k in range(1, self.config.codebooks):
+            hidden = hidden + self.embeddings[k](steps_BKS[:, k])
+        if self.config.positions == "sinusoidal":
+            positions = torch.arange(start, start + steps_BKS.shape[2], device=hidden.device)
+            hidden = hidden + sinusoidal(positions, self.config.width).to(hidden.dtype)
+        return hidden
+
+    def forward(self, steps_BKS: Tensor, condition: Condition, caches: list[KVCache] | None = None) -> Tensor:
+        """Input steps -> logits_BKSV of the step that follows each.
+
+        With ``caches`` the steps go on from those cached: many at once only at the start, then one at a time.
+        """
+        start = caches[0].length if caches else 0
+        hidden = self.embed(steps_BKS, start)
+        rotary = self.rotary(start, steps_BKS.shape[2], hidden.device)
+        for index, block in enumerate(self.blocks):
+            cache = caches[index] if caches else None
+            hidden = block(hidden, condition.layers[index], condition.mask_BL, rotary, cache)
+        B, S, _ = hidden.shape
+        logits = self.heads(self.norm(hidden)).view(B, S, self.config.codebooks, self.config.vocabulary)
+        return logits.transpose(1, 2)
+
+    def logits(self, steps_BKS: Tensor, text_BLW: Tensor, mask_BL: Tensor) -> Tensor:
+        """Training pass: input steps and text features -> logits_BKSV."""
+        return self(steps_BKS, self.condition(text_BLW, mask_BL))
+
+    def caches(self, batch: int, steps: int) -> list[KVCache]:
+        """Empty caches for ``steps`` steps."""
+        like = self.heads.weight
+        head_width = self.config.width // self.config.heads
+        return [KVCache(batch, self.config.heads, steps, head_width, like) for _ in self.blocks]

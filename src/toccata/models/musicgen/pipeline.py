@@ -1,0 +1,273 @@
+"""Text to music with MusicGen: text encoder, transformer and codec joined, with seeds, streaming and any length."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toccata.audio import io, resample
+from toccata.clip import Clip, Progress
+from toccata.codecs.soundstream import SoundStream, load_soundstream
+from toccata.encoders.text import TextEncoder, load_text_encoder
+from toccata.errors import InputError, WeightsError
+from toccata.models.musicgen.config import MusicGenConfig
+from toccata.models.musicgen.network import Condition, MusicGenNetwork
+from toccata.prompt import GenerateOptions, Prompt
+from toccata.sampling.tokens import TokenSampling, decode_delayed, guided, sample
+from toccata.weights import checkpoint
+from toccata.weights.compact import compact, expand
+
+FADE_SECONDS = 0.03
+STREAM_SECONDS = 1.0
+
+
+class MusicGen:
+    """A loaded MusicGen; see ``toccata.clip.Generator`` for what ``generate`` promises."""
+
+    def __init__(
+        self,
+        network: MusicGenNetwork,
+        codec: SoundStream,
+        text: TextEncoder,
+        name: str = "musicgen",
+        weights_sha256: str = "",
+        sampling: TokenSampling | None = None,
+    ) -> None:
+        self.network, self.codec, self.text = network.eval(), codec.eval(), text
+        self.name, self.weights_sha256 = name, weights_sha256
+        self.sampling = sampling or TokenSampling()
+        self.device = network.heads.weight.device
+
+    @property
+    def sample_rate(self) -> int:
+        return self.codec.config.sample_rate
+
+    @overload
+    def generate(self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any) -> Clip: ...
+
+    @overload
+    def generate(
+        self, prompt: Sequence[str | Prompt], seconds: float = 10.0, seed: int | None = None, **options: Any
+    ) -> list[Clip]: ...
+
+    def generate(
+        self,
+        prompt: str | Prompt | Sequence[str | Prompt],
+        seconds: float = 10.0,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Clip | list[Clip]:
+        """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
+
+        ``options``: guidance, temperature, top_k, top_p as in ``GenerateOptions``, and progress, a callable.
+        """
+        if isinstance(prompt, str | Prompt):
+            return Clip.join(self.stream(prompt, seconds, seed, **options))
+        if not prompt:
+            raise InputError("the list of prompts is empty; give at least one")
+        seed = secrets.randbits(32) if seed is None else seed
+        return [Clip.join(self.stream(one, seconds, seed, **options)) for one in prompt]
+
+    def stream(
+        self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
+    ) -> Iterator[Clip]:
+        """The same music in parts as it is made; they join without a seam to what ``generate`` returns."""
+        return self._stream(Prompt.of(prompt), None, seconds, seed, **options)
+
+    def continue_(
+        self,
+        audio: str | Path | Clip,
+        prompt: str | Prompt,
+        seconds: float = 10.0,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Clip:
+        """``audio`` (its last seconds are heard) followed by ``seconds`` of new music that goes on from it."""
+        if isinstance(audio, Clip):
+            wave, rate = audio.samples, audio.sample_rate
+        else:
+            wave, rate = io.read(audio)
+        mono = resample.resample(wave.mean(0, keepdims=True), rate, self.sample_rate)
+        return Clip.join(self._stream(Prompt.of(prompt), mono, seconds, seed, **options))
+
+    def _stream(
+        self,
+        prompt: Prompt,
+        before_CN: np.ndarray | None,
+        seconds: float,
+        seed: int | None,
+        progress: Progress | None = None,
+        **numbers: Any,
+    ) -> Iterator[Clip]:
+        options = GenerateOptions(seconds=seconds, seed=seed, **numbers)
+        seed = secrets.randbits(32) if seed is None else seed
+        sampling = replace(
+            self.sampling,
+            **{k: v for k in ("guidance", "temperature", "top_k", "top_p") if (v := getattr(options, k)) is not None},
+        )
+        prefix_KT = self._prefix(before_CN)
+        heard = prefix_KT.shape[1] * self.codec.config.stride
+        wanted = round(options.seconds * self.sample_rate) + heard
+        frames = -(-wanted // self.codec.config.stride)
+        parts = self._code_parts(prompt, prefix_KT, frames, seed, sampling)
+        sent = 0
+        for wave_BCN in self.codec.decode_stream(parts):
+            samples = wave_BCN[0].float().cpu().numpy()[:, : wanted - sent]
+            fade_out(samples, wanted - sent - samples.shape[1], int(FADE_SECONDS * self.sample_rate))
+            sent += samples.shape[1]
+            if progress is not None:
+                progress(sent / self.sample_rate, wanted / self.sample_rate)
+            if samples.size:
+                yield Clip(samples, self.sample_rate, str(prompt), seed, self.name, self.weights_sha256)
+
+    def _prefix(self, before_CN: np.ndarray | None) -> Tensor:
+        """Codes of the sound to go on from, (K, T); T = 0 without one."""
+        if before_CN is None:
+            return torch.zeros(self.network.config.codebooks, 0, dtype=torch.int64)
+        stride = self.codec.config.stride
+        longest = self.network.config.window_frames // 2 * stride
+        heard = before_CN[:, -longest:]
+        heard = heard[:, heard.shape[1] % stride :]
+        if not heard.size:
+            raise InputError(f"the audio to continue is shorter than {stride / self.sample_rate:g} seconds; give more of it")
+        return self.codec.encode(torch.from_numpy(heard)[None], self.network.config.codebooks)[0]
+
+    def _code_parts(
+        self, prompt: Prompt, prefix_KT: Tensor, frames: int, seed: int, sampling: TokenSampling
+    ) -> Iterator[Tensor]:
+        """codes_BKT in parts of about a second, the prefix first."""
+        if prefix_KT.shape[1]:
+            yield prefix_KT[None]
+        size = round(STREAM_SECONDS * self.network.config.frame_rate)
+        part: list[Tensor] = []
+        for frame_K in self.frames(prompt, prefix_KT, frames, seed, sampling):
+            part.append(frame_K)
+            if len(part) == size:
+                yield torch.stack(part, dim=-1)[None]
+                part = []
+        if part:
+            yield torch.stack(part, dim=-1)[None]
+
+    def frames(
+        self, prompt: Prompt, prefix_KT: Tensor, frames: int, seed: int, sampling: TokenSampling
+    ) -> Iterator[Tensor]:
+        """New frames (K,) until there are ``frames``, prefix included.
+
+        Past the trained window the model starts afresh from its own last half window, as often as needed.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        config = self.network.config
+        recent, made = prefix_KT, prefix_KT.shape[1]
+        conditions = {}
+        while made < frames:
+            text = text_at(prompt, made / config.frame_rate)
+            if text not in conditions:
+                conditions = {text: self.condition(text, prompt.negative)}
+            keep = recent[:, -(config.window_frames // 2) :] if recent.shape[1] else recent
+            until = min(keep.shape[1] + frames - made, config.window_frames)
+            new: list[Tensor] = []
+            predict = self.predictor(conditions[text], until)
+            choose = chooser(sampling, generator)
+            for frame_K in decode_delayed(predict, choose, keep, until, config.filler):
+                new.append(frame_K.clone())
+                yield new[-1]
+            recent = torch.cat([keep, torch.stack(new, dim=-1)], dim=1)
+            made += len(new)
+
+    @torch.no_grad()
+    def condition(self, text: str, negative: str | None) -> Condition:
+        """Row 0 with ``text``, row 1 with the negative text or none."""
+        features = self.text.encode([text] if negative is None else [text, negative])
+        tokens, mask = features.tokens_BLD, features.mask_BL
+        if negative is None:
+            tokens = torch.cat([tokens, torch.zeros_like(tokens)])
+            mask = torch.cat([mask, torch.zeros_like(mask)])
+        dtype = self.network.heads.weight.dtype
+        return self.network.condition(tokens.to(self.device, dtype), mask.to(self.device))
+
+    def predictor(self, condition: Condition, frames: int) -> Callable[[Tensor], Tensor]:
+        """``predict(steps_KS)``: guidance's two rows as one batch through one cache."""
+        caches = self.network.caches(2, frames + self.network.config.codebooks)
+
+        @torch.no_grad()
+        def predict(steps_KS: Tensor) -> Tensor:
+            steps_2KS = steps_KS.to(self.device).expand(2, -1, -1)
+            return self.network(steps_2KS, condition, caches)[:, :, -1]
+
+        return predict
+
+
+def chooser(sampling: TokenSampling, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+    return lambda logits_2KV: sample(guided(logits_2KV, sampling.guidance), sampling, generator).cpu()
+
+
+def text_at(prompt: Prompt, seconds: float) -> str:
+    """The text that holds at ``seconds`` of a story; the only one of a plain prompt."""
+    text = prompt.text
+    for at, words in prompt.parts:
+        text = words if at <= seconds else text
+    return text
+
+
+def fade_out(samples_CN: np.ndarray, left: int, fade: int) -> None:
+    """Fade the part that lies within ``fade`` samples of the end, which is ``left`` samples after this part; in place."""
+    from_end = np.arange(samples_CN.shape[1], 0, -1) + left - 1
+    samples_CN *= np.minimum(from_end / fade, 1.0).astype(samples_CN.dtype)
+
+
+def save_musicgen(folder: Path, network: MusicGenNetwork, **card: object) -> None:
+    """Write the transformer in the compact form; ``card`` names its codec and text encoder and says where it is from."""
+    config = {"family": "musicgen", "musicgen": asdict(network.config), **card}
+    checkpoint.save(folder, config, compact(network.state_dict()))
+
+
+def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -> MusicGen:
+    """The model in ``folder`` with the codec and text encoder that it names, which lie beside it or ship with toccata."""
+    config, tensors = checkpoint.load(folder)
+    if config.get("family") != "musicgen":
+        raise WeightsError(f"{folder} holds a {config.get('family')} model, not MusicGen")
+    place = pick_device(device)
+    dtype = pick_dtype(precision, place)
+    network = MusicGenNetwork(MusicGenConfig(**config["musicgen"]))
+    checkpoint.load_into(network, expand(tensors), folder)
+    codec = load_soundstream(part(folder, config, "codec"))
+    text = load_text_encoder(part(folder, config, "text"))
+    sampling = TokenSampling(**config.get("sampling", {}))
+    sha = checkpoint.sha256(folder)
+    return MusicGen(network.to(place, dtype), codec, text, config.get("name", folder.name), sha, sampling)
+
+
+def part(folder: Path, config: dict[str, Any], role: str) -> Path:
+    name = Path(str(config.get(role, ""))).name
+    bundled = Path(__file__).parents[2] / "bundled"
+    for place in (folder / name, folder.parent / name, bundled / name):
+        if name and (place / "config.json").is_file():
+            return place
+    raise WeightsError(f"{folder} needs the {role} {name or '(unnamed)'!r}, which is neither beside it nor part of toccata")
+
+
+def pick_device(device: str) -> torch.device:
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("cpu")
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"the device {device!r} is not available here; use --device auto or cpu") from None
+    return place
+
+
+def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """float32 on a CPU, where small matrices gain nothing from bfloat16; bfloat16 on a GPU."""
+    choices = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    choices["auto"] = choices["fp32"] if device.type == "cpu" else choices["bf16"]
+    if precision not in choices:
+        raise InputError(f"this model does not run in {precision!r}; choose auto, fp32 or bf16")
+    return choices[precision]

@@ -1,0 +1,89 @@
+"""Multi-head attention: causal with a static key-value cache, and across to a condition.
+
+Shapes: B batch, S steps, L condition length, D width, H heads, E = D / H.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class KVCache:
+    """Keys and values of the steps so far, in buffers of fixed size: keys_BHSE, values_BHSE."""
+
+    def __init__(self, batch: int, heads: int, steps: int, head_width: int, like: Tensor) -> None:
+        self.keys_BHSE = like.new_empty(batch, heads, steps, head_width)
+        self.values_BHSE = torch.empty_like(self.keys_BHSE)
+        self.length = 0
+
+    def append(self, keys_BHSE: Tensor, values_BHSE: Tensor) -> tuple[Tensor, Tensor]:
+        """Add new steps and return all of them so far."""
+        end = self.length + keys_BHSE.shape[2]
+        self.keys_BHSE[:, :, self.length : end] = keys_BHSE
+        self.values_BHSE[:, :, self.length : end] = values_BHSE
+        self.length = end
+        return self.keys_BHSE[:, :, :end], self.values_BHSE[:, :, :end]
+
+
+def rotary_table(steps: int, head_width: int, base: float = 10000.0) -> Tensor:
+    """Cosines and sines of rotary positions (arXiv 2104.09864): (2, S, E / 2)."""
+    frequencies = base ** (-torch.arange(0, head_width, 2).double() / head_width)
+    angles = torch.arange(steps).double()[:, None] * frequencies
+    return torch.stack([angles.cos(), angles.sin()]).float()
+
+
+def rotate(x_BHSE: Tensor, table_2SE: Tensor) -> Tensor:
+    """Turn each pair (first half, second half of E) by its step's angle."""
+    first, second = x_BHSE.chunk(2, dim=-1)
+    cos, sin = table_2SE.to(x_BHSE.dtype)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+class SelfAttention(nn.Module):
+    """Attention of each step to itself and what came before (``causal``) or to all steps."""
+
+    def __init__(self, width: int, heads: int, causal: bool = True) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(
+        self,
+        x_BSD: Tensor,
+        rotary_2SE: Tensor | None = None,
+        cache: KVCache | None = None,
+        mask_BS: Tensor | None = None,
+    ) -> Tensor:
+        """``rotary_2SE`` holds the angles of exactly these steps; with a ``cache``, several steps only when it is empty."""
+        B, S, D = x_BSD.shape
+        q, k, v = self.qkv(x_BSD).view(B, S, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        if rotary_2SE is not None:
+            q, k = rotate(q, rotary_2SE), rotate(k, rotary_2SE)
+        if cache is not None:
+            k, v = cache.append(k, v)
+        mask = None if mask_BS is None else mask_BS[:, None, None]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal and S > 1)
+        return self.out(out.transpose(1, 2).reshape(B, S, D))
+
+
+class CrossAttention(nn.Module):
+    """Attention to a condition whose keys and values are computed once (``condition``)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width, bias=False)
+        self.kv = nn.Linear(width, 2 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def condition(self, text_BLD: Tensor) -> tuple[Tensor, Tensor]:
+        B, L, D = text_BLD.shape
+        keys, values = self.kv(text_BLD).view(B, L, 2, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        return keys, values
+
+    def forward(self, x_BSD: Tensor, condition: tuple[Tensor, Tensor], mask_BL: Tensor) -> Tensor:
+        B, S, D = x_BSD.shape
+        q = self.query(x_BSD).view(B, S, self.heads, D // self.heads).transpose(1, 2)
+        out = F.scaled_dot_product_attention(q, *condition, attn_mask=mask_BL[:, None, None])
+        return self.out(out.transpose(1, 2).reshape(B, S, D))

@@ -1,0 +1,42 @@
+"""Pre-norm transformer blocks.
+
+Shapes: B batch, S steps, L condition length, D width.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toccata.nn.attention import CrossAttention, KVCache, SelfAttention
+
+
+class Block(nn.Module):
+    """Self-attention, optionally cross-attention to a condition, then a GELU feed-forward; each after a layer norm."""
+
+    def __init__(self, width: int, heads: int, inner: int, cross: bool, causal: bool = True, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm_self = nn.LayerNorm(width)
+        self.attention = SelfAttention(width, heads, causal)
+        self.norm_cross = nn.LayerNorm(width) if cross else None
+        self.cross = CrossAttention(width, heads) if cross else None
+        self.norm_inner = nn.LayerNorm(width)
+        self.up = nn.Linear(width, inner, bias=False)
+        self.down = nn.Linear(inner, width, bias=False)
+        self.dropout = dropout
+
+    def forward(
+        self,
+        x_BSD: Tensor,
+        condition: tuple[Tensor, Tensor] | None = None,
+        condition_mask_BL: Tensor | None = None,
+        rotary_2SE: Tensor | None = None,
+        cache: KVCache | None = None,
+        mask_BS: Tensor | None = None,
+    ) -> Tensor:
+        def drop(x: Tensor) -> Tensor:
+            return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+        x = x_BSD + drop(self.attention(self.norm_self(x_BSD), rotary_2SE, cache, mask_BS))
+        if self.cross is not None and condition is not None:
+            assert self.norm_cross is not None and condition_mask_BL is not None
+            x = x + drop(self.cross(self.norm_cross(x), condition, condition_mask_BL))
+        return x + drop(self.down(F.gelu(self.up(self.norm_inner(x)))))

@@ -1,0 +1,254 @@
+"""Train a SoundStream codec on the house band: first the codes, then, with the codes frozen, how they sound.
+
+Phase 1 trains encoder, quantiser and decoder by reconstruction, and asks the first level to tell the score (which
+pitch classes sound, which drums strike): that makes its tokens the easier to predict. Phase 2 freezes the codes and
+trains the decoder against discriminators, so tokens made after phase 1 stay valid while the sound still improves.
+"""
+
+import functools
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toccata.codecs import losses
+from toccata.codecs.discriminators import Discriminators
+from toccata.codecs.soundstream import SoundStream, full, mini, save_soundstream
+from toccata.corpus.stream import ROLL_RATE, audio_shard
+from toccata.data.shards import Shard, ShardStore, made_ahead
+from toccata.errors import InputError
+from toccata.nn.rvq import perplexity
+from toccata.training.optim import warmup_cosine
+from toccata.training.state import load_state, save_state
+
+PRESETS = {"mini": mini, "full": full}
+HELD_OUT_SEED = 10_000
+
+
+@dataclass(frozen=True)
+class CodecRecipe:
+    """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped."""
+
+    out: Path = Path("runs/codec")
+    band: Path = Path("runs/band")
+    preset: str = "mini"
+    steps: int = 2500
+    adversarial_steps: int = 3000
+    batch: int = 16
+    seconds: float = 1.92
+    learning_rate: float = 1e-3
+    steps_per_shard: int = 20
+    shards_in_memory: int = 6
+    seed: int = 1
+    workers: int = 1
+    threads: int = 1
+    minutes: float = float("inf")
+    device: str = "cpu"
+    compile: bool = True
+
+
+def train(recipe: CodecRecipe) -> None:
+    """Run both phases (or what is left of them) and write the codec to ``recipe.out``."""
+    if recipe.preset not in PRESETS:
+        raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
+    torch.set_num_threads(recipe.threads)
+    deadline = time.monotonic() + 60 * recipe.minutes
+    torch.manual_seed(recipe.seed)
+    codec = SoundStream(PRESETS[recipe.preset]()).to(recipe.device)
+    quicken(recipe, codec)
+    if reconstruct(recipe, codec, deadline):
+        polish(recipe, codec, deadline)
+
+
+def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
+    """Phase 1. True when it is complete; ``codec`` then holds its weights."""
+    score_head = nn.Linear(codec.config.latent, 29).to(recipe.device)
+    parameters = [*codec.parameters(), *score_head.parameters()]
+    optimiser = torch.optim.AdamW(parameters, recipe.learning_rate, betas=(0.8, 0.99), weight_decay=1e-3)
+    parts = {"codec": codec, "head": score_head, "optimiser": optimiser}
+    path = recipe.out / "codes.safetensors"
+    step = resume(path, parts, codec)
+    if step >= recipe.steps:
+        return True
+    started = time.monotonic()
+    with made_ahead(band(recipe), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
+        draw = sampler(recipe, codec, read)
+        while step < recipe.steps:
+            wave_BCN, roll_BTR = draw(step)
+            generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
+            levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator).to(recipe.device)
+            with torch.autocast(recipe.device, torch.bfloat16):
+                latent_BTD = codec.latents(wave_BCN)
+            quantised = codec.quantiser(latent_BTD, levels_B, generator)
+            with torch.autocast(recipe.device, torch.bfloat16):
+                made_BCN = codec.synthesise(quantised.latent_BTD)
+            mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
+            score = score_loss(score_head(quantised.first_BTD), roll_BTR)
+            loss = mel + 0.25 * quantised.loss + 0.3 * score
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.learning_rate * warmup_cosine(step, recipe.steps, 100)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            step += 1
+            if step % 50 == 0:
+                use = [perplexity(c, codec.config.vocabulary) for c in quantised.codes_BKT.unbind(1)]
+                rate = (time.monotonic() - started) / 50
+                started = time.monotonic()
+                print(f"codes {step}/{recipe.steps} mel {mel:.3f} score {score:.3f} commit {quantised.loss:.3f} "
+                      f"use {min(use):.2f}-{max(use):.2f} {rate:.2f} s/step", flush=True)  # fmt: skip
+            if step % 250 == 0 or step == recipe.steps or time.monotonic() > deadline:
+                remember(path, parts, codec, step)
+                save_soundstream(recipe.out / "codec", codec, recipe=f"codes {step} steps")
+            if time.monotonic() > deadline:
+                return step >= recipe.steps
+    return True
+
+
+def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
+    """Phase 2: the decoder against discriminators, codes frozen."""
+    for part in (codec.encoder, codec.quantiser):
+        part.requires_grad_(False).eval()
+    judges = Discriminators((1024, 512, 256), wave_scales=1, channels=16).to(recipe.device)
+    maker = torch.optim.AdamW(codec.decoder.parameters(), 3e-4, betas=(0.8, 0.99), weight_decay=1e-3)
+    critic = torch.optim.AdamW(judges.parameters(), 3e-4, betas=(0.8, 0.99), weight_decay=1e-3)
+    parts = {"codec": codec, "judges": judges, "maker": maker, "critic": critic}
+    path = recipe.out / "sound.safetensors"
+    step = resume(path, parts, codec)
+    started = time.monotonic()
+    with made_ahead(band(recipe), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
+        draw = sampler(recipe, codec, read)
+        while step < recipe.adversarial_steps:
+            wave_BCN, _ = draw(step)
+            generator = torch.Generator().manual_seed(recipe.seed * 10**6 + 10**5 + step)
+            with torch.no_grad():
+                codes_BKT = codec.encode(wave_BCN)
+                levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator).to(recipe.device)
+                latent_BTD = masked_latents(codec, codes_BKT, levels_B)
+            with torch.autocast(recipe.device, torch.bfloat16):
+                made_BCN = codec.synthesise(latent_BTD)
+            real_BCN, fake_BCN = same_crops(wave_BCN, made_BCN, generator, codec.config.sample_rate // 2)
+            with torch.autocast(recipe.device, torch.bfloat16):
+                critic_loss = losses.discriminator_loss(judges(fake_BCN.detach()), judges(real_BCN))
+            critic_loss.backward()
+            nn.utils.clip_grad_norm_(judges.parameters(), 1.0)
+            critic.step()
+            with torch.autocast(recipe.device, torch.bfloat16):
+                fake = judges(fake_BCN)
+                with torch.no_grad():
+                    real = judges(real_BCN)
+                adversarial, feature = losses.adversarial_loss(fake), losses.feature_loss(fake, real)
+            mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
+            ramp = min(1.0, step / 300)
+            (10 * mel + ramp * (adversarial + 5 * feature)).backward()
+            nn.utils.clip_grad_norm_(codec.decoder.parameters(), 10.0)
+            scale = warmup_cosine(step, recipe.adversarial_steps, 100)
+            for group in maker.param_groups:
+                group["lr"] = 3e-4 * scale
+            maker.step()
+            maker.zero_grad(set_to_none=True)
+            critic.zero_grad(set_to_none=True)
+            step += 1
+            if step % 20 == 0:
+                rate = (time.monotonic() - started) / 20
+                started = time.monotonic()
+                print(f"sound {step}/{recipe.adversarial_steps} mel {mel:.3f} critic {critic_loss:.3f} "
+                      f"adversarial {adversarial:.3f} feature {feature:.3f} {rate:.2f} s/step", flush=True)  # fmt: skip
+            if step % 100 == 0 or step == recipe.adversarial_steps or time.monotonic() > deadline:
+                remember(path, parts, codec, step)
+                save_soundstream(recipe.out / "codec", codec, recipe=f"codes {recipe.steps} + sound {step} steps")
+            if time.monotonic() > deadline:
+                break
+    return step >= recipe.adversarial_steps
+
+
+def band(recipe: CodecRecipe) -> ShardStore:
+    """The endless corpus of ``recipe.seed``, rendered as it is needed."""
+    return ShardStore(recipe.band / f"seed-{recipe.seed}", functools.partial(audio_shard, seed=recipe.seed))
+
+
+def sampler(
+    recipe: CodecRecipe, codec: SoundStream, read: Callable[[int], Shard]
+) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """``draw(step) -> (wave_BCN, roll_BTR)``: crops that depend on the step alone, from the latest shards."""
+    load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(read)
+    frame = codec.config.sample_rate // ROLL_RATE
+    frames = int(recipe.seconds * ROLL_RATE)
+
+    def draw(step: int) -> tuple[Tensor, Tensor]:
+        newest = step // recipe.steps_per_shard
+        choose = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
+        waves, rolls = [], []
+        for _ in range(recipe.batch):
+            back = int(torch.randint(min(newest + 1, recipe.shards_in_memory), (), generator=choose))
+            tensors, _ = load(newest - back)
+            start = int(torch.randint(len(tensors["roll"]) - frames, (), generator=choose))
+            waves.append(tensors["wave"][start * frame : (start + frames) * frame].float() / 32767)
+            rolls.append(tensors["roll"][start : start + frames].float())
+        gain = 10 ** (torch.rand(len(waves), 1, 1, generator=choose) * 0.5 - 0.4)
+        wave_BCN = (torch.stack(waves)[:, None] * gain).clamp(-1, 1)
+        return wave_BCN.to(recipe.device), torch.stack(rolls).to(recipe.device)
+
+    return draw
+
+
+def dropped_levels(batch: int, levels: int, generator: torch.Generator) -> Tensor:
+    """Quantiser dropout: how many levels each sample keeps; all of them for a third of the samples."""
+    kept = torch.randint(1, levels + 1, (batch,), generator=generator)
+    return torch.where(torch.rand(batch, generator=generator) < 0.33, levels, kept)
+
+
+def masked_latents(codec: SoundStream, codes_BKT: Tensor, levels_B: Tensor) -> Tensor:
+    """Latents of each sample's first ``levels_B`` levels."""
+    total = torch.zeros((), device=codes_BKT.device)
+    for k in range(codes_BKT.shape[1]):
+        level = codec.quantiser.decode_level(k, codes_BKT[:, k])
+        total = total + torch.where((k < levels_B)[:, None, None], level, 0.0)
+    return total
+
+
+def score_loss(logits_BTR: Tensor, roll_BTR: Tensor) -> Tensor:
+    """How well the first level tells the score, at the roll's rate or a multiple of it."""
+    repeat = logits_BTR.shape[1] // roll_BTR.shape[1]
+    return F.binary_cross_entropy_with_logits(logits_BTR, roll_BTR.repeat_interleave(repeat, 1))
+
+
+def same_crops(real_BCN: Tensor, fake_BCN: Tensor, generator: torch.Generator, samples: int) -> tuple[Tensor, Tensor]:
+    """One random stretch of both, for the discriminators."""
+    start = int(torch.randint(real_BCN.shape[-1] - samples + 1, (), generator=generator))
+    return real_BCN[..., start : start + samples], fake_BCN[..., start : start + samples]
+
+
+def quicken(recipe: CodecRecipe, codec: SoundStream) -> None:
+    """Compile the frame networks where a compiler is at hand: on a CPU it fuses the depthwise convolutions."""
+    if recipe.compile and codec.config.kind == "frames" and (recipe.device != "cpu" or shutil.which("g++")):
+        codec.encoder.trunk = torch.compile(codec.encoder.trunk)
+        codec.decoder.trunk = torch.compile(codec.decoder.trunk)
+
+
+def remember(path: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], codec: SoundStream, step: int) -> None:
+    codebooks = {
+        f"{k}.{name}": getattr(level, name)
+        for k, level in enumerate(codec.quantiser.levels)
+        for name in ("usage_V", "sums_VD", "started")
+    }
+    save_state(path, {"step": step, "codebooks": codebooks, **{name: p.state_dict() for name, p in parts.items()}})
+
+
+def resume(path: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], codec: SoundStream) -> int:
+    """Restore ``parts`` from ``path`` and return the step reached; 0 where there is nothing to resume."""
+    if not path.exists():
+        return 0
+    state = load_state(path)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    for key, value in state["codebooks"].items():
+        k, name = key.split(".")
+        getattr(codec.quantiser.levels[int(k)], name).copy_(value)
+    return state["step"]

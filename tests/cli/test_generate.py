@@ -1,0 +1,145 @@
+"""``toccata generate`` keeps its contract: files, JSON, stdout, seeds, exit codes."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from toccata import hub
+
+KEYS = [
+    "output", "model", "seed", "seconds", "sample_rate", "channels",
+    "elapsed_seconds", "realtime_factor", "first_audio_seconds", "weights_sha256",
+]  # fmt: skip
+
+
+def test_a_prompt_becomes_a_file(toccata, model, tmp_path: Path):
+    code, out, err = toccata("generate", "warm piano", "-o", "out.flac", "--seconds", 2, "--seed", 7)
+    assert (code, out) == (0, b"")
+    assert "out.flac" in err
+    assert soundfile.info("out.flac").duration == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["out.flac"]
+
+
+def test_without_a_name_the_file_is_called_after_prompt_and_seed(toccata, model, tmp_path: Path):
+    assert toccata("generate", "Warm, slow Piano! Ünder/../rain " + "x" * 60, "--seed", 7)[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["warm-slow-piano-ünder-rain-xxxxxxxxxxxxx-7.wav"]
+
+
+def test_json_has_the_contract_s_keys_and_stdout_nothing_else(toccata, model):
+    code, out, _ = toccata("generate", "piano", "-o", "a.wav", "--seed", 7, "--count", 2, "--json")
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [list(report) for report in reports] == [KEYS, KEYS]
+    assert [(report["output"], report["seed"]) for report in reports] == [("a-1.wav", 7), ("a-2.wav", 8)]
+    assert reports[0]["weights_sha256"] == model.weights_sha256
+
+
+def test_each_of_several_equals_its_own_single_run(toccata, model):
+    toccata("generate", "piano", "-o", "a.wav", "--seed", 7, "--count", 2)
+    toccata("generate", "piano", "-o", "b.wav", "--seed", 8)
+    assert Path("a-2.wav").read_bytes() == Path("b.wav").read_bytes()
+    assert Path("a-1.wav").read_bytes() != Path("b.wav").read_bytes()
+
+
+def test_a_dash_writes_wav_to_stdout(toccata, model, tmp_path: Path):
+    code, out, _ = toccata("generate", "piano", "-o", "-", "--seconds", 1, "--seed", 7)
+    samples, rate = soundfile.read(io.BytesIO(out))
+    assert (code, rate, len(samples)) == (0, model.sample_rate, model.sample_rate)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_seed_is_drawn_and_told_where_none_is_given(toccata, model):
+    seeds = []
+    for _ in range(2):
+        _, out, err = toccata("generate", "piano", "-o", "a.wav", "--json")
+        seeds.append(json.loads(out)["seed"])
+        assert f"seed {seeds[-1]}" in err
+    assert seeds[0] != seeds[1]
+
+
+def test_the_model_gets_what_was_asked_and_no_more(toccata, model):
+    toccata("generate", "piano", "-o", "a.wav", "--seed", 1, "--guidance", 4, "--top-k", 50, "--negative", "drums")
+    asked = model.asked[0]
+    assert asked.pop("prompt").negative == "drums"
+    assert asked == {"seconds": 10, "seed": 1, "guidance": 4, "top_k": 50}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["   "], "prompt is empty"),
+        (["x" * 100_000], "100,000 characters"),
+        (["🎹"], "no letter"),
+        (["piano", "-o", "a.xyz"], ".flac"),
+        (["piano", "-o", "missing/a.wav"], "does not exist"),
+        (["piano", "-o", "-", "--json"], "leave out"),
+        (["piano", "-o", "-", "--count", "2"], "leave out"),
+        (["piano", "--seconds", "0"], "seconds"),
+        (["piano", "--seconds", "nan"], "seconds"),
+        (["piano", "--seconds", "ten"], "--seconds"),
+        (["piano", "--seed", "-1"], "seed"),
+        (["piano", "--count", "0"], "count"),
+        (["piano", "--top-p", "2"], "top_p"),
+        (["piano", "--device", "tpu"], "device"),
+        (["piano", "--precision", "fp8"], "precision"),
+        (["piano", "--continue", "no.wav"], "no.wav"),
+        (["piano", "--negative", ""], "negative"),
+        (["piano", "--volume", "11"], "--volume"),
+        ([], "prompt"),
+    ],
+)
+def test_wrong_input_is_one_line_and_nothing_is_loaded(toccata, model, monkeypatch, tmp_path: Path, arguments, says):
+    monkeypatch.setattr(hub, "load", lambda *_: pytest.fail("the model was loaded"))
+    code, out, err = toccata("generate", *arguments)
+    assert (code, out) == (2, b"")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert len(err) < 300
+    assert says in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_model_is_told_with_the_nearest_name(toccata):
+    code, _, err = toccata("generate", "piano", "--model", "musicgen-mimi")
+    assert code == 2
+    assert "did you mean musicgen-mini?" in err
+
+
+def test_a_model_that_cannot_continue_says_so(toccata, model):
+    toccata("generate", "piano", "-o", "a.wav")
+    code, _, err = toccata("generate", "piano", "-o", "b.wav", "--continue", "a.wav")
+    assert code == 2
+    assert "humming cannot continue" in err
+
+
+def test_a_recording_is_continued_where_the_model_can(toccata, model, monkeypatch):
+    def continue_(reference, prompt, seconds, seed, progress):
+        assert reference == Path("a.wav")
+        return model.generate(prompt, seconds, seed, progress)
+
+    toccata("generate", "piano", "-o", "a.wav")
+    monkeypatch.setattr(model, "continue_", continue_, raising=False)
+    assert toccata("generate", "piano", "-o", "b.wav", "--continue", "a.wav")[0] == 0
+    assert np.isfinite(soundfile.read("b.wav")[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [(KeyboardInterrupt(), 130, "interrupted"), (RuntimeError("a\nb"), 1, "RuntimeError: a b"), (MemoryError(), 1, "")],
+)
+def test_interruptions_and_faults_leave_one_line_and_no_file(toccata, model, monkeypatch, tmp_path, error, code, says):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(model, "generate", fail)
+    got, out, err = toccata("generate", "piano", "-o", "a.wav")
+    last = err.splitlines()[-1]
+    assert (got, out) == (code, b"")
+    assert last.startswith("error: ")
+    assert says in last
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,96 @@
+"""Words and numbers that no music can be made from are refused in one clear sentence."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toccata import GenerateOptions, InputError, Prompt
+from toccata.prompt import MAX_CHARACTERS
+
+
+def test_white_space_is_tidied_and_other_scripts_are_welcome():
+    assert Prompt("  warm\n\tpiano ").text == "warm piano"
+    assert Prompt("静かなピアノ").text == "静かなピアノ"
+    assert Prompt("e\u0301tude").text == "étude"
+    assert Prompt("calm 🎹 piano").text == "calm 🎹 piano"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "empty"),
+        (" \n\t ", "empty"),
+        ("x" * 100_000, "100,000 characters"),
+        ("x" * (MAX_CHARACTERS + 1), "shorten"),
+        ("piano\x00", r"U\+0000"),
+        ("piano \x1b[31m", r"U\+001B"),
+        ("piano \ud800", r"U\+D800"),
+        ("🎹🎶👨‍🎤", "no letter"),
+        ("...!?", "no letter"),
+        (None, "must be text"),
+        (7, "must be text"),
+    ],
+)
+def test_texts_without_meaning_are_refused(text: Any, says: str):
+    for refused in (lambda: Prompt(text), lambda: Prompt.story({0: "piano", 5: text})):
+        with pytest.raises(InputError, match=says) as error:
+            refused()
+        assert len(str(error.value)) < 200
+        assert "\n" not in str(error.value)
+
+
+def test_a_negative_prompt_is_checked_too():
+    assert Prompt("piano", negative=" drums ").negative == "drums"
+    with pytest.raises(InputError, match="negative"):
+        Prompt("piano", negative="")
+
+
+def test_the_longest_prompt_passes():
+    assert len(Prompt("x" * MAX_CHARACTERS).text) == MAX_CHARACTERS
+
+
+def test_a_story_is_told_in_order_of_time():
+    story = Prompt.story({15: "full orchestra", 0: "calm piano"}, negative="drums")
+    assert story.text == "calm piano"
+    assert story.parts == ((0.0, "calm piano"), (15.0, "full orchestra"))
+    assert story.negative == "drums"
+    assert str(story) == "0: calm piano | 15: full orchestra"
+    assert str(Prompt("piano")) == "piano"
+
+
+@pytest.mark.parametrize("parts", [{}, {5: "piano"}, {-1: "piano"}, {0: "a", math.nan: "b"}, {0: "a", "15": "b"}])
+def test_a_story_that_cannot_be_told_is_refused(parts: Any):
+    with pytest.raises(InputError):
+        Prompt.story(parts)
+
+
+def test_a_prompt_stays_what_it_is():
+    prompt = Prompt("piano")
+    assert Prompt.of(prompt) is prompt
+    assert Prompt.of("piano") == prompt
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("seconds", [0, 0.5, 601, math.nan, math.inf, -math.inf, "10", None, True]),
+        ("seed", [-1, 2**63, 1.5, "7", False]),
+        ("count", [0, 101, 1.0, None]),
+        ("guidance", [-0.1, 20.1, math.nan]),
+        ("temperature", [0, -1, 5.1, math.inf]),
+        ("top_k", [-1, 2.5]),
+        ("top_p", [0, 1.1, math.nan]),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_name(name: str, wrong: list[Any]):
+    for value in wrong:
+        with pytest.raises(InputError, match=f"^{name} must be"):
+            GenerateOptions(**{name: value})
+
+
+def test_the_edges_of_the_ranges_and_numpy_numbers_pass():
+    GenerateOptions(seconds=1, seed=0, count=1, guidance=0, temperature=0.01, top_k=0, top_p=0.001)
+    GenerateOptions(seconds=600, seed=2**63 - 1, count=100, guidance=20, temperature=5, top_p=1)
+    GenerateOptions(seconds=np.float32(3), seed=np.int64(3))  # type: ignore[arg-type]
