@@ -111,8 +111,8 @@ Progress = Callable[[float, float], Any]
 class Generator(Protocol):
     """A loaded model: text in, clips out.
 
-    ``generate`` takes the ranges of ``GenerateOptions``; clip i of a list has seed ``seed + i`` and equals its own
-    single run with that seed. Without a seed one is drawn; the clip tells which.
+    ``generate`` takes the ranges of ``GenerateOptions``. A list of prompts gives a list of clips, each with ``seed``
+    and equal to its own single run. Without a seed one is drawn; the clip tells which.
     """
 
     @property

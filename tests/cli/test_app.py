@@ -53,6 +53,21 @@ def test_models_are_listed_for_people_and_programs(toccata):
     assert all((row["bytes"] or 0) > 0 for row in rows if row["here"])
 
 
+def test_a_model_is_listed_at_its_codec_s_rate(toccata, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(hub, "BUNDLED", tmp_path)
+    for name, config in (
+        ("soundstream-mini", {"codec": {"sample_rate": 24_000}, "weights": ["a"]}),
+        ("musicgen-mini", {"codec": "soundstream-mini", "weights": ["a"]}),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_bytes(bytes(5))
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    rows = [json.loads(line) for line in toccata("models", "list", "--json")[1].splitlines()]
+    found = {row["name"]: (row["sample_rate"], row["bytes"], row["here"]) for row in rows}
+    assert found["musicgen-mini"] == found["soundstream-mini"] == (24_000, 5, True)
+    assert found["text-mini"] == (None, None, False)
+
+
 def test_a_model_is_shown_with_its_hash_and_configuration(toccata):
     _, out, _ = toccata("models", "show", "text-mini", "--json")
     shown = json.loads(out)

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ def encode(samples_CN: np.ndarray, sample_rate: int, suffix: str, tags: Mapping[
 def write_whole(path: Path, data: bytes) -> None:
     """Write ``data`` beside ``path`` and rename it: the file is whole or not there. Raises ``OutputError``."""
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".toccata-{os.getpid()}.part")
+    part = target.with_name(f".toccata-{os.getpid()}-{threading.get_ident()}.part")
     try:
         with part.open("wb") as file:
             file.write(data)

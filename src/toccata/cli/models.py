@@ -1,6 +1,7 @@
 """``toccata models``: what there is, and what is in it."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,13 +57,28 @@ def show(
 
 
 def _row(model: "hub.Model") -> dict[str, Any]:
-    config = json.loads((model.folder / "config.json").read_text()) if model.here else {}
+    config = _config(model.folder)
     files = [model.folder / name for name in config.get("weights", ())]
     return {
         "name": model.name,
         "family": model.family,
         "bytes": sum(file.stat().st_size for file in files if file.is_file()) if model.here else None,
-        "sample_rate": config.get("sample_rate", config.get("codec", {}).get("sample_rate")),
+        "sample_rate": _sample_rate(model.folder),
         "licence": model.licence,
         "here": model.here,
     }
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _sample_rate(folder: Path) -> int | None:
+    """In Hz: a codec's own, or that of the codec that a model names."""
+    match _config(folder).get("codec"):
+        case {"sample_rate": int(rate)}:
+            return rate
+        case str(name):
+            return _sample_rate(folder.parent / name)
+    return None

@@ -6,7 +6,8 @@ from contextlib import redirect_stdout
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -62,8 +63,17 @@ def _options(run: Callable[[Any], object], recipe: str, settings: dict[str, str]
 
 
 def _parse(name: str, text: str, kind: Any) -> Any:
-    parse = {int: int, float: float, str: str, bool: lambda word: _TRUTH[word.lower()]}.get(kind, Path)
     try:
-        return parse(text)
+        return _parser(kind)(text)
     except (ValueError, KeyError):
-        raise InputError(f"{name} must be of type {kind.__name__}, not {text!r}") from None
+        raise InputError(f"{name} must be of type {getattr(kind, '__name__', kind)}, not {text!r}") from None
+
+
+def _parser(kind: Any) -> Callable[[str], Any]:
+    """What turns a word into a ``kind``: a plain type, one of them or None, or a tuple of them with commas between."""
+    if get_origin(kind) is UnionType:
+        kind = next(member for member in get_args(kind) if member is not NoneType)
+    if get_origin(kind) is tuple:
+        member = _parser(get_args(kind)[0])
+        return lambda text: tuple(member(part) for part in text.split(","))
+    return (lambda word: _TRUTH[word.lower()]) if kind is bool else kind

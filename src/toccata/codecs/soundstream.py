@@ -134,13 +134,15 @@ class SoundStream(nn.Module):
             self.encoder, self.decoder = MelEncoder(config), FrameDecoder(config)
         else:
             raise InputError(f"unknown kind of codec {config.kind!r}; it is 'seanet' or 'frames'")
+        # Unit variance in every dimension keeps the latents from shrinking to where one code is enough.
+        self.norm = nn.BatchNorm1d(config.latent, affine=False, momentum=0.05)
         self.quantiser = ResidualVectorQuantiser(config.levels, config.vocabulary, config.latent)
 
     def latents(self, wave_BCN: Tensor) -> Tensor:
-        """wave_BCN (C = 1) -> latent_BTD before quantising, each frame normalised so that no code is out of reach."""
+        """wave_BCN (C = 1) -> latent_BTD before quantising, each dimension of unit variance over the training data."""
         wave = F.pad(wave_BCN, (0, -wave_BCN.shape[-1] % self.config.stride))
         latent = self.encoder(wave[:, 0]) if self.config.kind == "frames" else self.encoder(wave)
-        return F.layer_norm(latent.float(), latent.shape[-1:])
+        return self.norm(latent.float().transpose(1, 2)).transpose(1, 2)
 
     def synthesise(self, latent_BTD: Tensor) -> Tensor:
         """latent_BTD -> wave_BCN, N = T x stride."""

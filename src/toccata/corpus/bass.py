@@ -10,35 +10,45 @@ from toccata.corpus.theory import nearest_pitch, pick
 # By the meter's numerator; each tuple offers variants.
 PATTERNS: dict[str, dict[int, tuple[str, ...]]] = {
     "whole notes": {4: ("R---------------",), 3: ("R-----------",), 6: ("R-----",), 12: ("R-----R-----",)},
-    "root": {4: ("R-------R-------", "R-----R-R-------", "R-------R-----a-"), 3: ("R-------5---", "R-----------"), 6: ("R--R-.", "R--5-."),
+    "root": {4: ("R-------R-------", "R-----R-R-------", "R-------R-----a-"), 3: ("R-------5---", "R-----------"),
+        6: ("R--R-.", "R--5-."),
              12: ("R----RR-----", "R--R--R--R--")},
-    "root fifth": {4: ("R------.5------.", "R------.5-----a.", "R-..R-..5-..5-.."), 3: ("R-------....",), 6: ("R-.5-.",), 12: ("R--5--R--5--",)},
-    "eighths": {4: ("R.R.R.R.R.R.R.R.", "R-R-R-R-R-R-R-a-", "R-R-R-R-8-R-R-R-"), 3: ("R.R.R.R.R.R.", "R-R-R-R-R-a-"), 6: ("RRRRRR",),
+    "root fifth": {4: ("R------.5------.", "R------.5-----a.", "R-..R-..5-..5-.."), 3: ("R-------....",),
+        6: ("R-.5-.",), 12: ("R--5--R--5--",)},
+    "eighths": {4: ("R.R.R.R.R.R.R.R.", "R-R-R-R-R-R-R-a-", "R-R-R-R-8-R-R-R-"), 3: ("R.R.R.R.R.R.", "R-R-R-R-R-a-"),
+        6: ("RRRRRR",),
                 12: ("R-RR-RR-RR-R",)},
     "octaves": {4: ("R.8.R.8.R.8.R.8.", "R-..8-R.R-..8-R.")},
     "offbeat": {4: ("..R-..R-..R-..R-", "..R-..R-..8-..R-")},
     "sixteenths": {4: (".RRR.RRR.RRR.RRR", "RRRRRRRRRRRRRRRR", ".R8R.R8R.R8R.R8R")},
     "boom bap": {4: ("R-----..R-..5-..", "R---...R--8-5-..", "R-....R-..R-7-5-", "R-----R.....a-..")},
-    "bossa": {4: ("R-----5-5-----R-", "R----.5-R----.5-")},
+    "bossa": {4: ("R-------5-----R-", "R-----..5-......", "R---..5-R---5---")},
     "tumbao": {4: ("R-....5-....8-..", "R-....5-----8-.." )},
     "reggae": {4: ("R---..R-3-5-....", "..R-R-..5---R-..", "R-..R-5-....3-R-", "R-.R-.5-R-....5-")},
     "funk": {4: ("R..gR.8...7.R.5.", "R.g.R..8..5.7.8.", "R...8.R...R.5.7.", "R.gR..R.8.7.5.R.")},
-    "riff": {4: ("R.RR.R..R.RR.3.5", "R..R..R.R..R..5.", "R.R.RR.RR.R.RR.R")},
-    "sub": {4: ("R-----..R-......", "R---------......", "R-----R-..R-....")},
+    "riff": {4: ("R.RR.R..R.RR.3.5", "R..R..R.R..R..5.", "R.RRR.RRR.RRR.35")},
+    "sub": {4: ("R-------R---....", "R---------......", "R-------..R-....")},
     "waltz": {3: ("R---........", "R-------....")},
     "march": {4: ("R-..5-..R-..5-..", "R-..5-..R-..3-5-"), 6: ("R-.5-.",), 3: ("R-..5-..5-..",)},
     "two beat": {4: ("R-....5-R-....5-", "R-..R-..5-..5-..", "R-......5-......")},
     "habanera": {4: ("R--.R-..R--.R-..", "R----.5-R---5---")},
     "pedal": {4: ("R---------------",), 3: ("R-----------",), 6: ("R-----",), 12: ("R-----------",)},
     "shuffle": {4: ("R-R-5-5-", "R-3-5-6-", "R-R57-75"), 12: ("R-R5-R8-R5-R", "R--3--5--3--")},
-    "drum and bass": {4: ("R-----..R-..R---", "R---..R-....5---")},
+    "drum and bass": {4: ("R-------R---R---", "R---..R-R---5---")},
 }  # fmt: skip
 STYLES = (*PATTERNS, "walking")
 _SHORT = 0.85
 
 
 def play_bass(
-    rng: np.random.Generator, harmony: Harmony, pattern: str, first: float, bars: int, bar_beats: float, low: int, high: int
+    rng: np.random.Generator,
+    harmony: Harmony,
+    pattern: str,
+    first: float,
+    bars: int,
+    bar_beats: float,
+    low: int,
+    high: int,
 ) -> list[RawNote]:
     """A bass line over ``bars`` bars from beat ``first``; ``pattern`` is one of ``PATTERNS``' strings or ``"walking"``.
 
@@ -75,7 +85,9 @@ def _degree(token: str, here: Span, there: Span, root: int, low: int, high: int)
     return nearest_pitch(pitch_class, root + interval if root + interval <= high else root - 12 + interval, low, high)
 
 
-def _meet_changes(notes: list[RawNote], harmony: Harmony, first: float, end: float, low: int, high: int) -> list[RawNote]:
+def _meet_changes(
+    notes: list[RawNote], harmony: Harmony, first: float, end: float, low: int, high: int
+) -> list[RawNote]:
     """Sound the bass note where a chord arrives in the middle of a bar and the pattern was silent or holding."""
     onsets = {round(note.start, 4) for note in notes}
     starts = sorted(onsets)
@@ -93,11 +105,11 @@ def _walk(
     """Quarter notes: the root on each change, chord tones and steps between, a semitone or fifth into the next root."""
     notes: list[RawNote] = []
     last = low + 9
-    for i in range(int(round(bars * bar_beats))):
+    for i in range(round(bars * bar_beats)):
         beat = first + i
         here, there = harmony.at(beat), harmony.after(beat)
-        inside = int(round(beat - here.start))
-        left = int(round(here.end - beat))
+        inside = round(beat - here.start)
+        left = round(here.end - beat)
         if inside == 0:
             pitch = nearest_pitch(here.chord.bass, (last + low + 9) / 2, low, high)
         elif left == 1 and there is not here:

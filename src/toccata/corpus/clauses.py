@@ -5,7 +5,7 @@ from collections.abc import Set
 from toccata.corpus import wording
 from toccata.corpus.draft import DRUMS, SETTINGS, Draft
 from toccata.corpus.english import agree, conjugate, is_plural, listing, takes_article, with_article
-from toccata.corpus.phrases import ADJECTIVAL_INSTRUMENTS
+from toccata.corpus.players import ADJECTIVAL_INSTRUMENTS
 from toccata.corpus.traits import Player
 
 
@@ -53,21 +53,19 @@ def _head(draft: Draft, facts: Set[str]) -> tuple[str, bool]:
 
 
 def _genre_head(draft: Draft, style: str, alone: bool) -> tuple[str, bool]:
-    """``waltz``, ``jazz``, ``lo-fi beat``; with a ``style`` already chosen, ``jazz piano`` where a player is left to name."""
+    """``waltz``, ``jazz``, ``lo-fi beat``, or, with a ``style`` chosen and a player left to name, ``jazz piano``."""
     if style and draft.cast:
         noun, countable = _instrument_head(draft, alone)
-        return f"{style} {noun}", countable
+        return f"{style.removesuffix(' music')} {noun}", countable
     if not style and draft.flip(0.35) and (head := draft.genre_head()):
         return head, True
-    style = style or _style_adjective(draft)
-    if style.endswith("music") or draft.flip(0.15):
+    if not style and draft.flip(0.15):
+        return draft.style(), False
+    style = style or (draft.genre_adjective() if draft.flip(0.25) else draft.style())
+    if style.endswith("music"):
         return style, False
     noun = draft.pick(draft.genre.nouns)
     return f"{style} {noun}", noun != "music"
-
-
-def _style_adjective(draft: Draft) -> str:
-    return draft.genre_adjective() if draft.flip(0.25) else draft.style()
 
 
 def _instrument_head(draft: Draft, alone: bool) -> tuple[str, bool]:
@@ -103,7 +101,7 @@ def _remarks(draft: Draft, facts: Set[str], reads_on: bool) -> str:
         _plain_remark(draft, "voices", wording.NO_VOICES, facts),
     ]
     draft.dice.shuffle(rest)
-    pieces = cast + rest if draft.flip(0.75) else rest + cast
+    pieces = cast + rest if cast[0].startswith("and ") or draft.flip(0.75) else rest + cast
     pieces.append(draft.use() if "use" in facts & draft.todo else "")
     return _chain(draft, [piece for piece in pieces if piece])
 
@@ -126,7 +124,7 @@ def _chain(draft: Draft, pieces: list[str]) -> str:
 
 def _cast(draft: Draft, facts: Set[str], reads_on: bool) -> str:
     """``with mellow electric piano, upright bass and drums``."""
-    more = bool(draft.named.keys() & {"instruments", "families"})
+    more = draft.names_players()
     players = draft.choose_cast() if "instruments" in facts & draft.todo else []
     here = _standing(draft, players, "drums" in facts & draft.todo)
     here |= {"reads on"} if reads_on else set()
@@ -159,7 +157,7 @@ def _articled(word: str) -> str:
 
 
 def _toned(draft: Draft, player: Player) -> str:
-    """A player's word, sometimes with an adjective for its sound; a drum kit or a beat never comes without its article."""
+    """A player's word, sometimes with an adjective for its sound; a drum kit always comes with its article."""
     word = draft.player(player)
     tone = draft.tone() if draft.flip(0.15 if draft.few else 0.3) else ""
     toned = f"{tone} {word}" if tone and not word.startswith(tone) else word
@@ -178,7 +176,8 @@ def scene(draft: Draft) -> str:
         ("lead", front.roles[0] == "melody"), ("pair", len(others) == 1), ("several", len(others) > 1),
     ) if true}  # fmt: skip
     frame = draft.pick(wording.SCENES if others else wording.SCENES_OF_ONE, here)
-    text = frame.replace("{c}", _clause(draft, front)) if "{c}" in frame else frame.replace("{m}", _noun(draft, front))
+    first = _clause(draft, front) if "{c}" in frame else _noun(draft, front)
+    text = conjugate(frame, is_plural(first)).replace("{c}", first).replace("{m}", first)
     if "{d}" in text:
         return text.replace("{d}", listing([_clause(draft, player) for player in others]))
     return text.replace("{n}", listing([_noun(draft, player) for player in others])) if others else text
@@ -210,7 +209,8 @@ def remarks_on_it(draft: Draft, facts: Set[str], room: int, should: bool = False
     ``should`` words them as a wish.
     """
     waiting = facts & draft.todo
-    topics = [topic for topic, covered in _TOPICS.items() if covered & waiting and not (topic == "drums" and draft.holds("drums"))]
+    waiting -= {"drums"} if draft.holds("drums") else set()
+    topics = [topic for topic, covered in _TOPICS.items() if covered & waiting]
     draft.dice.shuffle(topics)
     sentences = []
     while topics and len(sentences) < room:
@@ -256,7 +256,8 @@ def _predicates(draft: Draft, topic: str, facts: Set[str]) -> list[str]:
         return [draft.no_drums(wording.NO_DRUMS_PREDICATES)]
     if topic == "form":
         draft.done("form")
-        parts = [draft.say(options) for options in (wording.OPENINGS, wording.MIDDLES, wording.CLOSINGS) if draft.flip(0.75)]
+        story = ((wording.OPENINGS, 0.95), (wording.MIDDLES, 0.65), (wording.CLOSINGS, 0.55))
+        parts = [draft.say(options) for options, chance in story if draft.flip(chance)]
         return [part for part in parts if part]
     return [draft.say(wording.MOOD_PREDICATES if topic == "mood" else wording.PACE_PREDICATES)]
 

@@ -1,6 +1,7 @@
 """The composer: one call makes a whole piece of a genre, with labels that are true of its notes."""
 
 from dataclasses import dataclass
+from math import pi, sin
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from toccata.corpus.form import FormSection, plan_form
 from toccata.corpus.genres import GENRES, Genre, Part
 from toccata.corpus.harmony import Harmony, choose_progressions, lay_harmony
 from toccata.corpus.instruments import INSTRUMENTS
-from toccata.corpus.melody import Theme, compose_theme, melodic_ladder, play_counter, sing
+from toccata.corpus.melody import Theme, compose_theme, embellish, melodic_ladder, play_counter, sing
 from toccata.corpus.moods import measure, moods_of
 from toccata.corpus.patterns import RawNote
 from toccata.corpus.performance import perform
@@ -21,6 +22,7 @@ from toccata.corpus.theory import MINOR_MODES, nearest_pitch, pick, pick_weighte
 from toccata.errors import InputError
 
 _LONGEST = 600.0
+_COMPOUND = 0.72  # a genre that is not at home in 6/8 takes its dotted quarters slower than its quarters
 _LEVELS = {"melody": 1.06, "counter": 0.9, "chords": 0.78, "arpeggio": 0.84, "pad": 0.7, "bass": 0.98, "drums": 1.0}
 _HOME = {"chords": 59.0, "arpeggio": 64.0, "pad": 60.0}
 
@@ -74,7 +76,8 @@ def compose(rng: np.random.Generator, seconds: float | None = None, genre: str |
         tempo=plan.tempo, meter=plan.meter, tonic=plan.tonic, mode=plan.mode, genre=style.name,
         moods=moods_of(measure(tracks, plan.tempo, plan.mode, total, plan.swing)), tracks=tracks,
         sections=tuple(Section(s.name, s.bar * plan.bar_beats, s.bars * plan.bar_beats) for s in plan.form),
-        chords=tuple((span.start, span.chord.name) for span in plan.harmony.spans), beats=plan.beats, swing=plan.swing,
+        chords=tuple((span.start, span.chord.name) for span in plan.harmony.spans), beats=plan.beats,
+            swing=plan.swing,
     )  # fmt: skip
 
 
@@ -83,8 +86,11 @@ def _plan(rng: np.random.Generator, genre: Genre, seconds: float) -> Plan:
     mode = pick_weighted(rng, genre.modes)
     energy = float(rng.random()) * (0.85 if mode in MINOR_MODES else 1.0)
     slow, fast = genre.tempo
-    tempo = float(round(slow + (fast - slow) * min(1.0, max(0.0, energy + rng.normal(0, 0.12)))))
     meter = pick_weighted(rng, genre.meters)
+    tempo = slow + (fast - slow) * min(1.0, max(0.0, energy + float(rng.normal(0, 0.12))))
+    if meter[1] == 8 and len(genre.meters) > 1:
+        tempo = max(48.0, tempo * _COMPOUND)
+    tempo = float(round(tempo))
     swing = round(float(rng.uniform(*genre.swing)), 3) if meter[1] == 4 else 0.5
     tonic = int(rng.integers(12))
     bar_beats = meter[0] * 4 / meter[1]
@@ -178,9 +184,13 @@ def _sing_form(
         if section.letter not in themes:
             busier = 1.3 if section.name == "solo" else 1.0
             themes[section.letter] = compose_theme(rng, style, plan.meter[0], rate * busier)
+        elif rng.random() < 0.6:
+            themes[section.letter] = embellish(rng, themes[section.letter])
         start = section.bar * plan.bar_beats
-        sung = sing(themes[section.letter], plan.harmony, ladder, start, section.bars, plan.bar_beats, plan.pulse, style.legato)
-        notes += _at_energy(sung, section)
+        sung = sing(
+            themes[section.letter], plan.harmony, ladder, start, section.bars, plan.bar_beats, plan.pulse, style.legato
+        )
+        notes += _shape(sung, section, plan)
     return notes
 
 
@@ -192,7 +202,9 @@ def _counter_form(
     for section in body:
         start, end = section.bar * plan.bar_beats, (section.bar + section.bars) * plan.bar_beats
         tune = [note for note in lead if start <= note.start < end]
-        notes += _at_energy(play_counter(rng, kind, tune, plan.harmony, ladder, start, section.bars, plan.bar_beats), section)
+        notes += _shape(
+            play_counter(rng, kind, tune, plan.harmony, ladder, start, section.bars, plan.bar_beats), section, plan
+        )
     return notes
 
 
@@ -207,7 +219,7 @@ def _bass_form(
     for section in body:
         start = section.bar * plan.bar_beats
         line = play_bass(rng, plan.harmony, patterns[section.letter], start, section.bars, plan.bar_beats, low, high)
-        notes += _at_energy(line, section)
+        notes += _shape(line, section, plan)
     return notes
 
 
@@ -224,12 +236,20 @@ def _chord_form(
             plan.harmony, style, patterns[section.letter], section.bar * plan.bar_beats, section.bars, plan.bar_beats,
             centre, sound.low, sound.high, plan.seconds_per_beat,
         )  # fmt: skip
-        notes += _at_energy(line, section)
+        notes += _shape(line, section, plan)
     return notes
 
 
-def _at_energy(notes: list[RawNote], section: FormSection) -> list[RawNote]:
-    return [note._replace(level=note.level * section.energy) for note in notes]
+def _shape(notes: list[RawNote], section: FormSection, plan: Plan) -> list[RawNote]:
+    """Loudness by section, with a slight swell over each phrase of four bars."""
+    phrase = 4 * plan.bar_beats
+    start, swell = section.bar * plan.bar_beats, 0.06 * section.energy
+    return [
+        RawNote(
+            n.start, n.beats, n.pitch, n.level * (section.energy + swell * sin(pi * ((n.start - start) / phrase % 1)))
+        )
+        for n in notes
+    ]
 
 
 def _last_chord(plan: Plan, role: str, instrument: str, before: list[RawNote], alone: bool) -> list[RawNote]:
@@ -242,12 +262,15 @@ def _last_chord(plan: Plan, role: str, instrument: str, before: list[RawNote], a
         low, high = _range_of(instrument, 28, 55)
         pitches = [nearest_pitch(span.chord.root, low + 8, low, high)]
     elif role in ("melody", "counter"):
-        target = plan.tonic if role == "melody" else span.chord.pitch_classes[-1 if len(span.chord.intervals) < 4 else 1]
+        target = (
+            plan.tonic if role == "melody" else span.chord.pitch_classes[-1 if len(span.chord.intervals) < 4 else 1]
+        )
         pitches = [nearest_pitch(target, last, sound.low, sound.high)]
     else:
         chord = STYLES["pad"]
         return play_chords(
-            plan.harmony, chord, "C---", start, 1, plan.bar_beats, min(max(_HOME[role], sound.low + 8), sound.high - 8),
+            plan.harmony, chord, "C---", start, 1, plan.bar_beats,
+                min(max(_HOME[role], sound.low + 8), sound.high - 8),
             sound.low, sound.high, plan.seconds_per_beat,
         )  # fmt: skip
     return [RawNote(start, plan.bar_beats * 0.98, pitch, 1.0) for pitch in pitches]

@@ -8,7 +8,8 @@ from random import Random
 
 from toccata.corpus import wording
 from toccata.corpus.instruments import FAMILIES
-from toccata.corpus.phrases import DRUM_WORDS, GENRES, INSTRUMENT_WORDS, MOODS, GenreWords, MoodWords
+from toccata.corpus.phrases import GENRES, MOODS, GenreWords, MoodWords
+from toccata.corpus.players import DRUM_WORDS, INSTRUMENT_WORDS
 from toccata.corpus.traits import Player, Traits
 
 ENSEMBLES = ("solo", "band", "duo", "trio", "quartet")
@@ -19,9 +20,9 @@ _MARK = re.compile(r"([|?])(?=\w)([^|?]+)")
 _SLOT = re.compile(r"\{(\w+)\}")
 _SLOT_FACTS = {"bpm": "bpm", "t": "bpm", "key": "key", "meter": "meter", "n": "meter", "d": "meter"}
 _PLAIN_WORDS = frozenset(
-    ("a", "an", "the", "of", "in", "at", "and", "for", "on", "it", "is", "are", "to", "its", "be", "by", "i", "i'd", "me")
-    + ("can", "you", "could", "there's", "this", "that", "music", "time", "key", "bpm", "some", "no")
-)
+    ("a", "an", "the", "of", "in", "at", "and", "for", "on", "it", "is", "are", "to", "its", "be", "by", "i", "me",
+     "you", "this", "that", "music", "time", "key", "bpm", "some", "no")
+)  # fmt: skip
 _PACES = {pace.name: pace for pace in wording.PACES}
 
 
@@ -40,7 +41,7 @@ class _Phrase:
 def _read(marked: str) -> _Phrase:
     marks = _MARK.findall(marked)
     text = _MARK.sub("", marked)
-    words = frozenset(re.findall(r"[a-z0-9'&-]+", re.sub(r"<[^>]*>|\{\w+\}", " ", text).lower())) - _PLAIN_WORDS
+    words = frozenset(re.findall(r"[a-z0-9'&]+", _SLOT.sub(" ", text).lower())) - _PLAIN_WORDS
     settings = frozenset(_SLOT_FACTS[slot] for slot in _SLOT.findall(text) if slot in _SLOT_FACTS)
     says = frozenset(trait for mark, trait in marks if mark == "|")
     return _Phrase(text, says, frozenset(trait for _, trait in marks), words, settings)
@@ -64,7 +65,7 @@ class Draft:
 
     def __init__(self, traits: Traits, plan: Iterable[str], dice: Random) -> None:
         self.score, self.traits, self.dice = traits.score, traits, dice
-        self.todo = set(plan)
+        self.todo = set(plan) if traits.score.moods else set(plan) - {"mood"}
         self.named: dict[str, object] = {}
         self.few = len(self.todo) <= 3
         self.cast = list(traits.players)
@@ -76,7 +77,8 @@ class Draft:
         self._slots: dict[str, Callable[[], str]] = {
             "a": self.mood, "f": self._feeling, "g": self.style, "r": self._at_pace, "bpm": self._bpm, "t": self._tempo,
             "key": self._key, "meter": self._meter, "n": self._beats_a_bar, "d": self._beat_unit,
-            "first": lambda: _section(traits.form[0]), "last": lambda: _section(traits.form[-1]), "peak": lambda: _section(traits.peak),
+            "first": lambda: _section(traits.form[0]), "last": lambda: _section(traits.form[-1]),
+            "peak": lambda: _section(traits.peak),
         }  # fmt: skip
 
     def flip(self, chance: float) -> bool:
@@ -85,15 +87,15 @@ class Draft:
 
     def new_sentence(self) -> None:
         """Let a linking word come again."""
-        self._words -= {"with", "feel", "from", "over"}
+        self._words -= {"with", "from", "over", "feel", "feels", "has", "have"}
 
     def holds(self, trait: str) -> bool:
         return trait in self._holds
 
     def pick(self, options: Iterable[str], also: Iterable[str] = ()) -> str:
-        """One of the options that is true and, if it can be, repeats no word; earlier ones are likelier, "" if none fits.
+        """One of the options that is true and, if it can be, repeats no word: earlier ones are likelier.
 
-        ``also`` are traits that hold at this place in the text.
+        ``also`` are traits that hold at this place in the text. Where nothing fits, an empty string.
         """
         holds = self._holds.union(also) if also else self._holds
         fits = [phrase for phrase in map(_read, options) if phrase.needs <= holds and self._may_say(phrase)]
@@ -111,7 +113,7 @@ class Draft:
         return _SLOT.sub(lambda slot: self._slots[slot[1]](), self.pick(options, also))
 
     def settings(self, options: Iterable[str], facts: Iterable[str]) -> str:
-        """Say all of the tempo, key and meter that are in ``facts`` and still to be said, in one phrase of its own slots."""
+        """Say all of tempo, key and meter that are in ``facts`` and still to be said, in one phrase."""
         wanted = SETTINGS & self.todo.intersection(facts)
         return self.say(option for option in options if _read(option).settings == wanted) if wanted else ""
 
@@ -184,7 +186,10 @@ class Draft:
         if not known:
             return ""
         self.named["solo"] = "solo" in known
-        return self.pick(options[known[0]])
+        return self.pick(options[known[0]], {"named"} if self.names_players() else ())
+
+    def names_players(self) -> bool:
+        return bool(self.named.keys() & {"instruments", "families"})
 
     def use(self) -> str:
         """What the music is for, fitting one of its moods."""
@@ -221,6 +226,8 @@ class Draft:
     def _say_trait(self, trait: str, family: bool = True) -> None:
         if trait in ("drums", "no drums"):
             self.done("drums", "drums", trait == "drums")
+        elif trait in ENSEMBLES:
+            self.done("ensemble", "solo", trait == "solo")
         elif trait in _PACES:
             pace = _PACES[trait]
             self.done("pace", "tempo_range", (pace.low, pace.high))
@@ -263,7 +270,8 @@ class Draft:
 
     def _key(self) -> str:
         self.done("key", "key", (self.score.tonic, self.score.mode))
-        tonic = self.pick(wording.KEY_SPELLINGS[self.score.tonic])
+        minor = self.score.mode in ("minor", "dorian", "phrygian")
+        tonic = self.pick((wording.MINOR_SPELLINGS if minor else wording.MAJOR_SPELLINGS)[self.score.tonic])
         if self.score.mode == "minor" and len(tonic) < 3 and self.flip(0.15):
             return f"{tonic}m"
         return f"{tonic} {self.score.mode}"

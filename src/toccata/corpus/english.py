@@ -71,8 +71,11 @@ def lower(text: str) -> str:
 
 
 def mistype(text: str, dice: Random) -> str:
-    """One light slip in one long word: two letters swapped, one dropped or one doubled."""
-    words = [found for found in re.finditer(r"[a-z]{6,}", text)]
+    """One light slip in one long word: two letters swapped, one dropped or one doubled.
+
+    "Without" is spared, for the sense hangs on it.
+    """
+    words = [found for found in re.finditer(r"\b[a-z]{6,}\b", text) if found[0] != "without"]
     if not words:
         return text
     found = dice.choice(words)

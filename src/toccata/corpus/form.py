@@ -27,7 +27,7 @@ _PLANS = {
 
 @dataclass(frozen=True)
 class FormSection:
-    """``bars`` bars from bar ``bar`` on; ``letter`` (A, B, C) names the material, ``energy`` scales loudness (about 1)."""
+    """``bars`` bars from ``bar`` on; ``letter`` (A, B, C) names the material, ``energy`` (about 1) scales loudness."""
 
     name: str
     letter: str

@@ -16,17 +16,37 @@ COUNTERS = ("answer", "guide", "thirds")
 
 # One bar of rhythm by the meter's numerator.
 _PLAIN: dict[int, tuple[str, ...]] = {
-    4: ("x-------", "x-----x-", "x---x---", "x---x-x-", "x-x-x---", "x--xx---", "x-x-x-x-", "x-x-x-xx", "x--xx-x-", "x-xxx---",
-        "x---xxx-", "x-xxx-x-", "xxx-x---", "xxxxx-x-", "x-xxx-xx", "xxxxxxx-", "xxxxxxxx", "xxxxx---", "x-------x-x-x-x-",
+    4: ("x-------", "x-----x-", "x---x---", "x---x-x-", "x-x-x---", "x--xx---", "x-x-x-x-", "x-x-x-xx", "x--xx-x-",
+        "x-xxx---",
+        "x---xxx-", "x-xxx-x-", "xxx-x---", "xxxxx-x-", "x-xxx-xx", "xxxxxxx-", "xxxxxxxx", "xxxxx---",
+            "x-------x-x-x-x-",
         "x---xxx-x---x---", "x-xxx-x-x-x-x---", "xxxxx-x-xxxxx-x-", "x-x-xxx-x-x-xxx-", "xxxxxxxxxxxxx-x-"),
     3: ("x-----", "x---x-", "x-x-x-", "x--xx-", "x-xxx-", "x-xx--", "xxx-x-", "x-x---", "xxxxx-", "xxxxxx", "x---xx"),
     6: ("x-----", "x--x--", "x-xx--", "x-xx-x", "xxxx--", "x--xxx", "xxxx-x", "xxxxxx", "x-xxxx"),
-    12: ("x-----x-----", "x-----x--x--", "x--x--x-----", "x-xx--x-x---", "x-xx-xx-----", "x-xx-xx-xx--", "xxxx--x-xx-x", "x--xxxx--x--",
+    12: ("x-----x-----", "x-----x--x--", "x--x--x-----", "x-xx--x-x---", "x-xx-xx-----", "x-xx-xx-xx--",
+        "xxxx--x-xx-x", "x--xxxx--x--",
          "xxxxxxxxxx--"),
 }  # fmt: skip
 _SYNCOPATED: dict[int, tuple[str, ...]] = {
-    4: ("x--x----", "x--x--x-", "x-xx-x--", ".xx-x---", "x--x-xx-", "..x-x-xx", "..xxx-x-", "x-x-.xx-", "x-.xx-.x", "xx.x-x--", ".x.x-xx-",
-        "xx-xx-x-", "x..x..x.x..x..x.", "x--x--x---x-x---", "..x-x-xxx--x----", "x-xx-xx-x-x-----", "x--x--x-x--x--x-"),
+    4: (
+        "x--x----",
+        "x--x--x-",
+        "x-xx-x--",
+        ".xx-x---",
+        "x--x-xx-",
+        "..x-x-xx",
+        "..xxx-x-",
+        "x-x-.xx-",
+        "x-.xx-.x",
+        "xx.x-x--",
+        ".x.x-xx-",
+        "xx-xx-x-",
+        "x..x..x.x..x..x.",
+        "x--x--x---x-x---",
+        "..x-x-xxx--x----",
+        "x-xx-xx-x-x-----",
+        "x--x--x-x--x--x-",
+    ),
     3: ("x--x--", ".xx-x-", "x-xx-x", "..x-xx", "x--xx-"),
     6: ("x-x-x-", ".xxx--", "x--.xx", "xx-xx-"),
     12: (".xxx--x-----", "x-xx-x--xx--", "..xx-xx-x---", "x--.xxx-xx--"),
@@ -38,6 +58,14 @@ _CADENCE: dict[int, tuple[str, ...]] = {
     12: ("x-----x--...", "x-xx-x------", "x-----------"),
 }
 _PLANS = ("abac", "aabc", "abab", "aaac", "abcb")
+
+
+_PICKUP: dict[int, tuple[str, ...]] = {
+    4: ("x-----xx", "x---..xx", "x-----x-", "x---..x-", "x-------......xx"),
+    3: ("x---xx", "x---x-", "x---.x"),
+    6: ("x----x", "x---xx", "x--.xx"),
+    12: ("x--------x-x", "x-----...x-x"),
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +98,8 @@ def compose_theme(rng: np.random.Generator, style: MelodyStyle, numerator: int, 
     """Eight bars in two phrases: the second repeats the first and closes. ``rate`` is the wished onsets a bar."""
     plan = pick(rng, _PLANS)
     cells = {name: _cell(rng, style, numerator, rate) for name in "abc"}
-    half, close = _cadence(rng, style, numerator), _cadence(rng, style, numerator)
+    half = _rest_on(rng, style, (_PICKUP if rng.random() < 0.4 else _CADENCE)[numerator])
+    close = _rest_on(rng, style, _CADENCE[numerator])
     opening = [cells[name] for name in plan[:3]]
     answer = list(opening)
     if rng.random() < 0.5:
@@ -85,9 +114,23 @@ def _cell(rng: np.random.Generator, style: MelodyStyle, numerator: int, rate: fl
     return Cell(rhythm, _contour(rng, rhythm, style))
 
 
-def _cadence(rng: np.random.Generator, style: MelodyStyle, numerator: int) -> Cell:
-    rhythm = pick(rng, _CADENCE[numerator])
+def _rest_on(rng: np.random.Generator, style: MelodyStyle, rhythms: tuple[str, ...]) -> Cell:
+    rhythm = pick(rng, rhythms)
     return Cell(rhythm, _contour(rng, rhythm, style))
+
+
+def embellish(rng: np.random.Generator, theme: Theme) -> Theme:
+    """The theme as it returns: in some bars its first long note is divided by a neighbour note."""
+    return tuple(_divide(cell, pick(rng, (-1, 1))) if rng.random() < 0.35 else cell for cell in theme)
+
+
+def _divide(cell: Cell, step: int) -> Cell:
+    at = cell.rhythm.find("x---")
+    if at < 0:
+        return cell
+    index = cell.rhythm[:at].count("x") + 1
+    after = (cell.steps[index] - step, *cell.steps[index + 1 :]) if index < len(cell.steps) else ()
+    return Cell(cell.rhythm[:at] + "x-x-" + cell.rhythm[at + 4 :], (*cell.steps[:index], step, *after))
 
 
 def _contour(rng: np.random.Generator, rhythm: str, style: MelodyStyle) -> tuple[int, ...]:
@@ -129,18 +172,16 @@ def sing(
     pitch = last if last is not None else int(middle)
     for bar in range(bars):
         cell = theme[bar % len(theme)] if bar < bars - 1 or bars < 3 else theme[-1]
-        hits = read_pattern(cell.rhythm, bar_beats)
-        for i, hit in enumerate(hits):
+        for i, hit in enumerate(read_pattern(cell.rhythm, bar_beats)):
             at = first + bar * bar_beats + hit.start
             step = cell.steps[i]
             if abs(pitch - middle) > 7 and (pitch > middle) == (step > 0):
                 step = -step
-            pitch = _move(ladder, pitch, step)
-            closing = bar % 4 == 3 and i == len(hits) - 1
-            if _is_strong(hit, pulse, bar_beats) or closing:
-                pitch = _nearest_tone(harmony.at(at).chord.pitch_classes, pitch, ladder)
+            before, pitch = pitch, _move(ladder, pitch, step)
+            if _is_strong(hit, pulse, bar_beats):
+                pitch = _nearest_tone(harmony.at(at).chord.pitch_classes, pitch, ladder, before if step else None)
             else:
-                pitch = _avoid_clash(harmony, at, pitch)
+                pitch = _avoid_clash(harmony, at, pitch, ladder)
             level = 1.06 if hit.start == 0 else 1.0 if hit.start % pulse == 0 else 0.9
             notes.append(RawNote(at, hit.beats * legato, pitch, level))
     return notes
@@ -157,14 +198,16 @@ def _is_strong(hit: Hit, pulse: float, bar_beats: float) -> bool:
     return hit.start % half < 1e-6 or (on_pulse and hit.beats >= pulse) or hit.beats >= 2 * pulse
 
 
-def _nearest_tone(classes: Sequence[int], pitch: int, ladder: list[int]) -> int:
-    return min((nearest_pitch(c, pitch, ladder[0], ladder[-1]) for c in classes), key=lambda p: abs(p - pitch))
+def _nearest_tone(classes: Sequence[int], pitch: int, ladder: list[int], leaving: int | None = None) -> int:
+    """The chord tone nearest ``pitch`` on the ladder's reach, rather not the note that the line is ``leaving``."""
+    tones = (nearest_pitch(c, pitch, ladder[0], ladder[-1]) for c in classes)
+    return min(tones, key=lambda tone: abs(tone - pitch) + (3.5 if tone == leaving else 0))
 
 
-def _avoid_clash(harmony: Harmony, at: float, pitch: int) -> int:
+def _avoid_clash(harmony: Harmony, at: float, pitch: int, ladder: list[int]) -> int:
     """Bend a scale note to an altered chord tone a semitone away (the leading tone over V7 in minor)."""
     classes = harmony.at(at).chord.pitch_classes[:4]
-    if pitch % 12 in classes:
+    if pitch % 12 in classes or not ladder[0] < pitch < ladder[-1]:
         return pitch
     for bend in (1, -1):
         if (pitch + bend) % 12 in classes[:1]:
@@ -179,7 +222,7 @@ def play_counter(
     rng: np.random.Generator, kind: str, melody: list[RawNote], harmony: Harmony, ladder: list[int],
     first: float, bars: int, bar_beats: float,
 ) -> list[RawNote]:  # fmt: skip
-    """A second voice of a kind in ``COUNTERS``: short answers in the melody's gaps, slow guide tones, or thirds below."""
+    """A second voice of a kind in ``COUNTERS``: answers in the melody's gaps, slow guide tones, or thirds below."""
     if kind == "thirds" and melody:
         return _thirds(melody, ladder)
     if kind == "answer":
@@ -213,7 +256,9 @@ def _answers(
         pitch = ladder[len(ladder) // 2]
         for i in range(count):
             at = start + i * bar_beats / 8
-            pitch = _nearest_tone(harmony.at(at).chord.pitch_classes, _move(ladder, pitch, 2 * direction if i else 0), ladder)
+            pitch = _nearest_tone(
+                harmony.at(at).chord.pitch_classes, _move(ladder, pitch, 2 * direction if i else 0), ladder
+            )
             notes.append(RawNote(at, bar_beats / (8 if i < count - 1 else 4), pitch, 0.86))
     return notes
 

@@ -16,12 +16,12 @@ _BLOCK = 2048
 
 class Channel(NamedTuple):
     """A strip of the desk: ``loudness`` in LUFS against the other stems, ``pan`` -1 to 1, ``width`` 0 (mono) upward,
-    ``tilt_db`` treble against bass, ``send_db`` into the room."""
+    ``treble_db`` against bass, ``send_db`` into the room."""
 
     loudness: float
     pan: float
     width: float
-    tilt_db: float
+    treble_db: float
     send_db: float
 
 
@@ -35,33 +35,26 @@ class Room(NamedTuple):
 
 def place(wave_CN: np.ndarray, channel: Channel, sample_rate: int) -> np.ndarray:
     """One stem through its strip; silence stays silence."""
-    toned_CN = tilt(wave_CN, channel.tilt_db, sample_rate)
-    measured = loudness(toned_CN, sample_rate)
+    measured = loudness(wave_CN, sample_rate, every=2)
     gain = 10 ** ((channel.loudness - measured) / 20) if measured > -70 else 0.0
-    side = channel.width
+    side, angle = channel.width, (channel.pan + 1) * np.pi / 4
     spread = np.array([[1 + side, 1 - side], [1 - side, 1 + side]]) / 2
-    angle = (channel.pan + 1) * np.pi / 4
     balance = np.array([[np.cos(angle)], [np.sin(angle)]]) * np.sqrt(2)
-    return (gain * balance * spread).astype(np.float32) @ toned_CN
+    # Two taps make the gentlest of shelves: treble against bass by ``treble_db``, unchanged half-way up.
+    share = (1 - 10 ** (channel.treble_db / 20)) / (1 + 10 ** (channel.treble_db / 20))
+    placed_CN = (gain * balance * spread).astype(np.float32) @ wave_CN
+    shelved_CN = placed_CN.copy()
+    shelved_CN[:, 1:] += np.float32(share) * placed_CN[:, :-1]
+    return shelved_CN
 
 
-def tilt(wave_CN: np.ndarray, treble_db: float, sample_rate: int, pivot: float = 1200.0) -> np.ndarray:
-    """Tip the spectrum around ``pivot`` Hz: treble up by half of ``treble_db``, bass down by the other half."""
-    pole = np.exp(-2 * np.pi * pivot / sample_rate)
-    low_gain, high_gain = 10 ** (-treble_db / 40), 10 ** (treble_db / 40)
-    # high * x + (low - high) * lowpass(x), as one first-order filter.
-    b = np.array([high_gain + (low_gain - high_gain) * (1 - pole), -high_gain * pole], np.float32)
-    a = np.array([1, -pole], np.float32)
-    return np.asarray(lfilter(b, a, wave_CN), np.float32)
-
-
-def loudness(wave_CN: np.ndarray, sample_rate: int) -> float:
+def loudness(wave_CN: np.ndarray, sample_rate: int, every: int = 1) -> float:
     """Loudness in LUFS, within about half a unit of ITU-R BS.1770-4: blocks are weighted by frequency, and blocks more
-    than 10 below the mean of the audible ones don't count. -inf for silence.
+    than 10 below the mean of the audible ones don't count. -inf for silence. Only ``every``-th block is looked at.
     """
     blocks = max(wave_CN.shape[1] // _BLOCK, 1)
     framed_CBN = np.pad(wave_CN, ((0, 0), (0, max(_BLOCK - wave_CN.shape[1], 0))))[:, : blocks * _BLOCK]
-    framed_CBN = framed_CBN.reshape(2, blocks, _BLOCK)
+    framed_CBN = framed_CBN.reshape(2, blocks, _BLOCK)[:, ::every]
     spectrum = np.abs(np.asarray(rfft(framed_CBN))) ** 2
     energy_B = (spectrum @ _weighting(sample_rate)).sum(0) * (2 / _BLOCK**2)
     level_B = -0.691 + 10 * np.log10(energy_B + 1e-12)
@@ -81,12 +74,20 @@ def _weighting(sample_rate: int) -> np.ndarray:
 
 
 def reverberate(send_N: np.ndarray, room: Room, rng: np.random.Generator, sample_rate: int) -> np.ndarray:
-    """What the room answers to a mono send: (2, samples), as long as the send."""
-    answer_CN = _impulse(room, rng, sample_rate)
+    """What the room answers to a mono send: (2, samples), as long as the send.
+
+    Computed at half the rate: a room swallows the top octave anyway.
+    """
     frames = len(send_N)
-    size = next_fast_len(frames + answer_CN.shape[1] - 1, real=True)
+    send_N = np.pad(send_N, (0, frames % 2)).reshape(-1, 2).mean(1)
+    answer_CN = _impulse(room, rng, sample_rate // 2)
+    size = next_fast_len(len(send_N) + answer_CN.shape[1] - 1, real=True)
     answered = np.asarray(rfft(send_N, size)) * np.asarray(rfft(answer_CN, size))
-    return np.asarray(irfft(answered, size), np.float32)[:, :frames]
+    half_CN = np.asarray(irfft(answered, size), np.float32)[:, : len(send_N) + 1]
+    out_CN = np.empty((2, 2 * len(send_N)), np.float32)
+    out_CN[:, ::2] = half_CN[:, :-1]
+    out_CN[:, 1::2] = (half_CN[:, :-1] + half_CN[:, 1:]) / 2
+    return out_CN[:, :frames]
 
 
 def _impulse(room: Room, rng: np.random.Generator, sample_rate: int) -> np.ndarray:
@@ -107,11 +108,12 @@ def master_gain(mix_CN: np.ndarray, target: float, ratio: float, fade: int, samp
     """The gain over time (samples,) that compresses a mix by ``ratio``, brings it to ``target`` LUFS and keeps every
     peak under ``CEILING``, closing with a fade of ``fade`` samples."""
     hop = sample_rate // 100
-    level_T = np.maximum(_block_maximum(np.abs(mix_CN).max(0), hop), 1e-5)
+    peak_N = np.maximum(np.abs(mix_CN[0]), np.abs(mix_CN[1]))
+    level_T = np.maximum(_block_maximum(peak_N, hop), 1e-5)
     coarse_T = _compression(level_T, ratio)
     gain_N = _between(coarse_T, hop, mix_CN.shape[1])
     gain_N *= 10 ** ((min(target - loudness(mix_CN * gain_N, sample_rate), 60.0)) / 20)
-    over_T = _block_maximum(np.abs(mix_CN).max(0) * gain_N, hop)
+    over_T = _block_maximum(peak_N * gain_N, hop)
     limit_T = np.minimum(CEILING / np.maximum(over_T, CEILING), 1.0)
     gain_N *= _between(_lowest_around(limit_T), hop, mix_CN.shape[1])
     gain_N[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32) ** 2

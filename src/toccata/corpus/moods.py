@@ -7,7 +7,8 @@ from toccata.corpus.score import Track
 from toccata.corpus.theory import MINOR_MODES
 
 MOODS = (
-    "happy", "sad", "calm", "energetic", "dark", "bright", "melancholic", "dreamy", "tense", "warm", "playful", "epic",
+    "happy", "sad", "calm", "energetic", "dark", "bright", "melancholic", "dreamy", "tense", "warm", "playful",
+        "epic",
     "romantic", "mysterious", "nostalgic", "aggressive", "peaceful", "groovy", "solemn", "hopeful",
 )  # fmt: skip
 
@@ -65,21 +66,27 @@ def _share(families: list[str], wanted: tuple[str, ...]) -> float:
 
 def moods_of(f: Features) -> tuple[str, ...]:
     """One to three words of ``MOODS`` that the features bear out, strongest first, without contradictions."""
-    scores = _scores(f)
-    ranked = sorted(scores, key=lambda word: (-scores[word], word))
+    weight = {word: score / _ENOUGH[word] for word, score in _scores(f).items()}
     chosen: list[str] = []
-    for word in ranked:
-        if len(chosen) == 3 or (chosen and scores[word] < 0.5):
+    for word in sorted(weight, key=lambda word: (-weight[word], word)):
+        if len(chosen) == 3 or (chosen and weight[word] < 1):
             break
         if not any(frozenset((word, other)) in _OPPOSED for other in chosen):
             chosen.append(word)
     return tuple(chosen)
 
 
+# The score from which a word is fitting: about the strongest eighth of all pieces, fewer for rare moods.
+_ENOUGH = {
+    "happy": 0.74, "sad": 0.62, "calm": 0.82, "energetic": 0.64, "dark": 0.6, "bright": 0.67, "melancholic": 0.72,
+    "dreamy": 0.72, "tense": 0.69, "warm": 0.66, "playful": 0.75, "epic": 0.34, "romantic": 0.36, "mysterious": 0.48,
+    "nostalgic": 0.4, "aggressive": 0.5, "peaceful": 0.76, "groovy": 0.55, "solemn": 0.25, "hopeful": 0.69,
+}  # fmt: skip
 _OPPOSED = {
     frozenset(pair)
     for left, right in (
-        (("happy", "playful", "hopeful", "bright"), ("sad", "melancholic", "dark", "solemn", "tense", "mysterious", "aggressive")),
+        (("happy", "playful", "hopeful", "bright"), ("sad", "melancholic", "dark", "solemn", "tense", "mysterious",
+            "aggressive")),
         (("calm", "peaceful", "dreamy"), ("energetic", "aggressive", "epic", "tense")),
         (("groovy", "playful"), ("solemn", "sad")),
         (("warm", "romantic"), ("aggressive", "tense", "dark")),
@@ -104,17 +111,21 @@ def _scores(f: Features) -> dict[str, float]:
         "dark": f.minor * (0.2 + 0.5 * low + 0.3 * (f.loud if f.drums else 0.4)) + 0.25 * (f.mode == "phrygian"),
         "bright": major * (0.1 + 0.55 * f.high + 0.3 * f.fast) + 0.15 * (f.mode == "lydian"),
         "melancholic": f.minor * (0.2 + 0.4 * slow + 0.3 * f.soft_sound + 0.2 * quiet),
-        "dreamy": beatless * (0.35 * slow + 0.3 * (1 - f.short) + 0.25 * f.high + 0.2 * still) + 0.15 * (f.mode == "lydian"),
+        "dreamy": beatless * (1 - f.swing) * (0.35 * slow + 0.3 * (1 - f.short) + 0.25 * f.high + 0.2 * still)
+        + 0.15 * (f.mode == "lydian"),
         "tense": f.minor * (0.2 * f.loud + 0.3 * f.busy + 0.25 * f.short + 0.2 * f.fast) + 0.2 * odd * f.minor,
         "warm": major * (0.2 + 0.3 * low + 0.25 * slow + 0.3 * f.soft_sound) * (1 - f.hard_sound),
         "playful": major * (0.1 + 0.4 * f.short + 0.3 * f.fast + 0.2 * f.high) * (1 - 0.6 * f.hard_sound),
         "epic": f.loud * (0.15 + 0.65 * f.grand_sound + 0.3 * f.drums) * (0.3 if f.grand_sound < 0.4 else 1),
-        "romantic": slow * (0.3 + 0.6 * f.grand_sound + 0.2 * f.soft_sound) * beatless * (1 - 0.5 * odd),
+        "romantic": slow * (0.3 + 0.6 * f.grand_sound + 0.2 * f.soft_sound) * beatless * (1 - 0.7 * f.loud),
         "mysterious": f.minor * beatless * (0.3 * slow + 0.25 * still + 0.2 * low) + 0.35 * odd * beatless,
-        "nostalgic": (0.25 * slow + 0.3 * f.soft_sound + 0.15 * f.swing) * (0.7 + 0.3 * (f.mode in ("major", "dorian"))),
+        "nostalgic": (0.25 * slow + 0.3 * f.soft_sound + 0.15 * f.swing)
+        * (0.7 + 0.3 * (f.mode in ("major", "dorian"))),
         "aggressive": f.hard_sound * (0.3 + 0.3 * f.loud + 0.3 * f.fast + 0.2 * f.minor),
         "peaceful": major * (0.15 + 0.35 * slow + 0.3 * quiet + 0.25 * still) * beatless,
-        "groovy": f.drums * (0.45 + 0.3 * f.swing + 0.3 * (1 - abs(f.fast - 0.42) * 2) + 0.1 * f.busy) * (1 - f.hard_sound),
+        "groovy": f.drums
+        * (0.45 + 0.3 * f.swing + 0.3 * (1 - abs(f.fast - 0.42) * 2) + 0.1 * f.busy)
+        * (1 - f.hard_sound),
         "solemn": slow * (0.2 + 0.45 * f.grand_sound + 0.25 * low) * (1 - f.short) * (0.7 + 0.3 * f.minor),
         "hopeful": major * (0.3 + 0.25 * f.high + 0.25 * (1 - abs(f.fast - 0.4) * 2) + 0.1 * f.loud),
     }

@@ -74,7 +74,9 @@ def render(
     for stem_CN, strip in zip(stems, strips, strict=True):
         send_N += stem_CN.mean(0) * np.float32(10 ** ((strip.send_db + wet_db) / 20))
     room_CN = reverberate(send_N, room, rng, sample_rate)
-    mix_CN = np.add.reduce([*stems, room_CN])
+    mix_CN = room_CN.copy()
+    for stem_CN in stems:
+        mix_CN += stem_CN
     gain_N = master_gain(mix_CN, rng.uniform(-20, -16), rng.uniform(1.1, 2.5), int(_FADE * sample_rate), sample_rate)
     names = [f"{i} {track.role} {track.instrument}" for i, track in enumerate(score.tracks)]
     return Rendering(
@@ -94,7 +96,7 @@ def _strip(track: Track, rng: np.random.Generator) -> Channel:
         loudness=-20 + usual.loudness + rng.uniform(-2.5, 2.5),
         pan=usual.pan * rng.uniform(-1, 1),
         width=usual.width * rng.uniform(0.7, 1.2),
-        tilt_db=rng.uniform(-2.5, 3.5),
+        treble_db=rng.uniform(-3, 4),
         send_db=usual.send_db + rng.uniform(-3, 3),
     )
 

@@ -23,9 +23,11 @@ SCALES: dict[str, tuple[int, ...]] = {
 MINOR_MODES = ("minor", "dorian", "phrygian")
 
 QUALITIES: dict[str, tuple[int, ...]] = {
-    "": (0, 4, 7), "m": (0, 3, 7), "5": (0, 7), "dim": (0, 3, 6), "aug": (0, 4, 8), "sus2": (0, 2, 7), "sus4": (0, 5, 7),
+    "": (0, 4, 7), "m": (0, 3, 7), "5": (0, 7), "dim": (0, 3, 6), "aug": (0, 4, 8), "sus2": (0, 2, 7),
+        "sus4": (0, 5, 7),
     "6": (0, 4, 7, 9), "m6": (0, 3, 7, 9), "7": (0, 4, 7, 10), "maj7": (0, 4, 7, 11), "m7": (0, 3, 7, 10),
-    "m7b5": (0, 3, 6, 10), "dim7": (0, 3, 6, 9), "7sus4": (0, 5, 7, 10), "add9": (0, 4, 7, 14), "madd9": (0, 3, 7, 14),
+    "m7b5": (0, 3, 6, 10), "dim7": (0, 3, 6, 9), "7sus4": (0, 5, 7, 10), "add9": (0, 4, 7, 14),
+        "madd9": (0, 3, 7, 14),
     "9": (0, 4, 7, 10, 14), "maj9": (0, 4, 7, 11, 14), "m9": (0, 3, 7, 10, 14), "13": (0, 4, 10, 14, 21),
     "7b9": (0, 4, 7, 10, 13),
 }  # fmt: skip
@@ -59,7 +61,8 @@ def roman_chord(symbol: str, tonic: int, mode: str) -> Chord:
     """The chord that a roman numeral names in a key.
 
     A bare numeral follows the mode's own scale (``VI`` in A minor is F); ``b`` and ``#`` count from the major scale.
-    Lower case is minor. ``V7/V`` is a secondary dominant, ``I/3`` and ``I/5`` are inversions (third or fifth in the bass).
+    Lower case is minor. ``V7/V`` is a secondary dominant,
+        ``I/3`` and ``I/5`` are inversions (third or fifth in the bass).
     """
     match = _ROMAN.fullmatch(symbol)
     if match is None:
@@ -86,7 +89,7 @@ def _chord(root: int, quality: str, inversion: int) -> Chord:
 
 def nearest_pitch(pitch_class: int, target: float, low: int = 0, high: int = 127) -> int:
     """The pitch of a class nearest ``target`` within [low, high] (the nearest one outside when none fits)."""
-    pitch = int(round((target - pitch_class) / 12)) * 12 + pitch_class
+    pitch = round((target - pitch_class) / 12) * 12 + pitch_class
     while pitch > high:
         pitch -= 12
     while pitch < low:

@@ -10,6 +10,10 @@ _ROLE_ORDER = ("melody", "counter", "chords", "arpeggio", "pad", "bass", "drums"
 _ENSEMBLES = {2: "duo", 3: "trio", 4: "quartet"}
 _TWO_HANDED = {"piano", "mallets", "organ", "accordion", "guitar", "harp", "world", "drums"}
 _KITS = {8: "room kit", 16: "power kit", 24: "electronic kit", 25: "808", 32: "jazz kit", 40: "brushes"}
+_MACHINES = {24, 25}
+_GROUPS = {
+    "string ensemble", "slow strings", "tremolo strings", "pizzicato strings", "choir", "voice oohs", "brass section",
+}  # fmt: skip
 _VOICES = {"choir", "voice oohs", "choir pad"}
 
 
@@ -65,13 +69,16 @@ def _players(score: Score) -> tuple[Player, ...]:
 
 def _ensemble(score: Score, players: tuple[Player, ...]) -> set[str]:
     """How many play. One violin in two tracks is two violins; one piano in two tracks is two hands."""
-    size = sum(1 if p.family in _TWO_HANDED else _tracks(score, p.instrument) for p in players)
-    drums = any(track.is_drums for track in score.tracks)
-    total = size + drums
+    drums = [track for track in score.tracks if track.is_drums]
+    if any(player.instrument in _GROUPS for player in players):
+        return set()
+    total = sum(1 if p.family in _TWO_HANDED else _tracks(score, p.instrument) for p in players) + len(drums)
     if total == 1:
         return {"solo"}
+    if any(p.family == "synth" for p in players) or any(track.kit in _MACHINES for track in drums):
+        return set()
     named = {_ENSEMBLES[total]} if total in _ENSEMBLES else set()
-    return named | ({"band"} if drums and total >= 3 else set())
+    return named | ({"band"} if drums and total >= 4 else set())
 
 
 def _tracks(score: Score, instrument: str) -> int:
@@ -140,11 +147,11 @@ def _form(sections: list[Section], energies: list[float], peak: str) -> set[str]
         found |= {"quiet start", "builds"}
     if energies[-1] < 0.7 * max(energies):
         found.add("winds down")
-    elif names[-1] in names[:-1]:
+    elif names[-1] in names[:-1] and names[-1] != peak:
         found.add("returns")
     return found
 
 
 def _peak(sections: list[Section], energies: list[float]) -> str:
-    later = [(energy, section.name) for energy, section in zip(energies, sections, strict=True) if section.name != "outro"]
-    return max(later[1:])[1] if later[1:] else ""
+    later = [(energy, section.name) for energy, section in zip(energies, sections, strict=True)][1:]
+    return max((pair for pair in later if pair[1] != "outro"), default=(0.0, ""))[1]

@@ -17,24 +17,28 @@ class Pace:
 PACES = (
     Pace("slow", 0, 80, ("slow", "slow", "unhurried", "slow-paced", "leisurely", "slow-moving"),
          ("at a slow tempo", "at a slow pace", "taken slowly", "in no hurry", "with a slow pulse")),
-    Pace("very slow", 0, 60, ("very slow", "really slow", "crawling"), ("at a very slow tempo", "at a crawl",
-     "barely moving")),
+    Pace("very slow", 0, 60, ("very slow", "really slow", "crawling"),
+        ("at a very slow tempo", "at a crawl", "barely moving")),
     Pace("moderate", 80, 115, ("mid-tempo", "medium-tempo", "moderate", "medium-paced", "moderately paced",
-     "walking-pace"),
+        "walking-pace"),
          ("at a moderate tempo", "at a medium tempo", "at walking pace", "at mid-tempo",
           "not too fast and not too slow")),
-    Pace("fairly fast", 112, 128, ("moderately fast", "fairly quick", "medium-fast"), ("at a fairly quick tempo",
-     "on the quick side")),
+    Pace("fairly fast", 112, 128, ("moderately fast", "fairly quick", "medium-fast"),
+        ("at a fairly quick tempo", "on the quick side")),
     Pace("fast", 125, 400, ("fast", "upbeat", "uptempo", "fast-paced", "quick", "up-tempo", "brisk", "rapid"),
          ("at a fast tempo", "at a brisk pace", "played fast", "at a quick pace", "with a fast pulse")),
-    Pace("very fast", 160, 400, ("very fast", "breakneck", "super fast", "frantic"), ("at breakneck speed",
-     "at a very fast tempo")),
+    Pace("very fast", 160, 400, ("very fast", "breakneck", "super fast", "frantic"),
+        ("at breakneck speed", "at a very fast tempo")),
 )  # fmt: skip
 
-KEY_SPELLINGS = (
-    ("C",), ("C sharp", "C#", "D flat", "Db"), ("D",), ("E flat", "Eb", "E-flat", "D sharp"), ("E",), ("F",),
-    ("F sharp", "F#", "F-sharp", "G flat", "Gb"), ("G",), ("A flat", "Ab", "A-flat", "G sharp"), ("A",),
+MAJOR_SPELLINGS = (
+    ("C",), ("D flat", "Db", "D-flat", "C sharp", "C#"), ("D",), ("E flat", "Eb", "E-flat"), ("E",), ("F",),
+    ("F sharp", "F#", "F-sharp", "G flat", "Gb"), ("G",), ("A flat", "Ab", "A-flat"), ("A",),
     ("B flat", "Bb", "B-flat"), ("B",),
+)  # fmt: skip
+MINOR_SPELLINGS = (
+    ("C",), ("C sharp", "C#", "C-sharp"), ("D",), ("E flat", "Eb", "D sharp", "D#"), ("E",), ("F",),
+    ("F sharp", "F#", "F-sharp"), ("G",), ("G sharp", "G#", "A flat", "Ab"), ("A",), ("B flat", "Bb", "B-flat"), ("B",),
 )  # fmt: skip
 METER_NAMES: dict[tuple[int, int], tuple[str, ...]] = {
     (2, 4): ("{n}/{d}", "two-four time", "{n}/{d} time"),
@@ -76,10 +80,10 @@ SETTING_NOTES = (
     "{bpm}, {key}, {meter}",
 )  # fmt: skip
 
-MODE_ADJECTIVES = {"minor": ("minor-key", "minor key"), "major": ("major-key", "major key")}
+MODE_ADJECTIVES = {"minor": ("minor-key",), "major": ("major-key",)}
 MODE_REMARKS = {
-    "minor": ("in a minor key", "in minor", "in a minor key"), "major": ("in a major key", "in major",
-        "in a major key"),
+    "minor": ("in a minor key", "in minor", "in a minor key"),
+    "major": ("in a major key", "in major", "in a major key"),
 }  # fmt: skip
 
 MOOD_REMARKS = (
@@ -104,7 +108,7 @@ GENRE_REMARKS = ("in @ {g} style", "in the style of {g}", "with @ {g} feel", ", 
 GENERIC_NOUNS = (
     "track", "piece", "tune", "music", "instrumental?no voices", "music", "instrumental track?no voices",
     "background music",
-    "loop", "melody", "song", "piece of music", "little tune", "theme", "instrumental music?no voices",
+    "loop", "melody", "song", "musical piece", "little tune", "theme", "instrumental music?no voices",
 )  # fmt: skip
 
 # {w} is an instrument used like an adjective: "cello melody".
@@ -127,24 +131,26 @@ CASTS = (
     "driven by {list}?drums alone",
 )  # fmt: skip
 MORE_CASTS = ("with {list}", "and {list}?reads on", "over {list}", "backed by {list}", "with {list}", "plus {list}",
-    ", {list}", "accompanied by {list}")
-NO_DRUMS_ADJECTIVES = ("drumless", "beatless")
+ ", {list}", "accompanied by {list}")
+NO_DRUMS_ADJECTIVES = ("beatless?synth", "drumless", "percussion-free?no percussion")
 NO_DRUMS = (
     ", no drums", "without drums", "with no drums", "without any drums", "without percussion?no percussion",
-    ", no beat", ", no percussion?no percussion",
-    "with no drum kit", "without a beat",
+    ", no beat?synth", ", no percussion?no percussion",
+    "with no drum kit", "without a beat?synth",
 )  # fmt: skip
 NO_DRUMS_NOTES = (
     "no drums", "there are no drums", "no drums at all", "no percussion?no percussion", "leave out the drums",
     "no drums or percussion?no percussion",
-    "without drums", "no beat underneath", "completely without percussion?no percussion", "keep it drumless",
+    "without drums", "no beat underneath?synth", "completely without percussion?no percussion", "keep it drumless",
 )  # fmt: skip
-NO_DRUMS_PREDICATES = ("<has/have> no drums", "<goes/go> without drums", "<does/do> without a beat",
-    "<leaves/leave> out the drums")
+NO_DRUMS_PREDICATES = ("<has/have> no drums", "<goes/go> without drums", "<does/do> without a beat?synth",
+ "<gets/get> by without drums", "<leaves/leave> out the drums")
 SOLO_ADJECTIVES = ("solo", "solo", "unaccompanied", "lone")
+# What needs "named" follows the name of the player.
 SOLO_REMARKS = (
-    ", just one instrument", ", played solo", ", no other instruments", "for a single player", ", nothing else",
-    ", all alone", "for one instrument alone",
+    "played solo", ", just one instrument", ", no other instruments?named", "for a single player",
+    ", nothing else?named", ", all alone?named",
+    "for one instrument alone",
 )  # fmt: skip
 ENSEMBLE_REMARKS = {
     "solo": SOLO_REMARKS,
@@ -161,8 +167,8 @@ NO_VOICES = (", no vocals", "without vocals", ", instrumental", ", instrumental 
 SETTING_TAGS = ("{bpm}", "{bpm}", "tempo {t}", "{key}", "{key}", "key of {key}", "{meter}", "{n}/{d}")
 MODE_TAGS = {"minor": ("minor key", "minor"), "major": ("major key", "major")}
 ENSEMBLE_TAGS = {"solo": ("solo", "solo", "one instrument", "unaccompanied"), "duo": ("duo",), "trio": ("trio",),
-"band": ("full band", "band")}
-NO_DRUMS_TAGS = ("no drums", "no drums", "beatless", "drumless", "no percussion?no percussion", "without drums")
+ "band": ("full band", "band")}
+NO_DRUMS_TAGS = ("no drums", "no drums", "beatless?synth", "drumless", "no percussion?no percussion", "without drums")
 PLAIN_TAGS = {"swing": ("swing feel", "swung", "shuffle"), "voices": ("instrumental", "no vocals")}
 
 # What a player does: a clause with {x} the player, a/b the verb for one or many.
@@ -193,7 +199,7 @@ ROLE_CLAUSES: dict[str, tuple[str, ...]] = {
     "pad": (
         "{x} <holds/hold> long notes", "{x} <hangs/hang> in the background", "{x} <fills/fill> out the background",
         "{x} <lies/lie> underneath",
-        "{x} <makes/make> a soft backdrop?calm", "{x} <sustains/sustain> long chords",
+        "{x} <makes/make> a backdrop", "{x} <sustains/sustain> long chords",
     ),
     "bass": (
         "{x} <walks/walk> underneath?walking bass", "{x} <holds/hold> down the low end",
@@ -217,17 +223,17 @@ ROLE_NOUNS: dict[str, tuple[str, ...]] = {
     "arpeggio": ("{w} arpeggios", "arpeggiated {x}", "rippling {x}", "{x} broken chords", "rolling {x}"),
     "pad": ("sustained {x}", "{x} in the background", "a bed of {x}", "long {w} chords", "{x} swelling underneath"),
     "bass": ("{w} line", "walking {x}?walking bass", "{x}", "steady {x}", "{x} holding the low end", "{x} underneath"),
-    "drums": ("{x}", "steady {x}", "{x}", "simple {x}", "{x} in the back"),
+    "drums": ("{x}", "steady {x}", "{x}", "{x} underneath", "{x} in the back"),
 }  # fmt: skip
 # {c} and {m} are the clause and the noun phrase of the player in front, {d} and {n} those of the others.
 SCENES = (
     "{c}, with {n}", "{c} over {n}?lead", "{m} over {n}?lead", "{c} while {d}", "{c} and {d}?pair",
-    "there's {m}, plus {n}", "{m} and {n}?pair",
+    "<there's/there are> {m}, plus {n}", "{m} and {n}?pair",
     "{c} on top of {n}?lead", "you hear {m}, {n}?several", "{m} with {n}", "{c}, {d}?several", "it has {m} with {n}",
     "{c}, backed by {n}?lead",
     "{c} and {d}?pair", "{m} sits on top of {n}?lead?attributive", "{m}, {n}",
 )  # fmt: skip
-SCENES_OF_ONE = ("{c}", "{c}", "{m}", "there's {m}", "it has {m}", "it features {m}", "you can hear {m}")
+SCENES_OF_ONE = ("{c}", "{c}", "{m}", "<there's/there are> {m}", "it has {m}", "it features {m}", "you can hear {m}")
 
 OPENINGS = (
     "<opens/open> with a quiet intro?opens with intro?quiet start", "<opens/open> with an intro?opens with intro",
@@ -278,16 +284,16 @@ USES: tuple[tuple[str, frozenset[str]], ...] = tuple(
         ("for a rainy evening", "sad melancholic nostalgic calm warm"), ("for sleeping", "calm peaceful dreamy"),
         ("for a wedding video", "romantic warm hopeful"), ("for a boss fight", "aggressive epic tense"),
         ("for a chase scene", "tense energetic aggressive"),
-        ("for a kids' show", "playful happy"), ("for a workout", "energetic aggressive"), ("for a road trip",
-         "happy energetic groovy hopeful"),
+        ("for a kids' show", "playful happy"), ("for a workout", "energetic aggressive"),
+        ("for a road trip", "happy energetic groovy hopeful"),
         ("for a coffee shop", "calm warm groovy nostalgic"), ("for a horror game", "dark mysterious tense"),
         ("for a vlog", "happy bright playful groovy"),
-        ("for a corporate video", "hopeful bright"), ("for meditation", "peaceful calm"), ("for a dinner party",
-         "romantic warm groovy calm"),
+        ("for a corporate video", "hopeful bright"), ("for meditation", "peaceful calm"),
+        ("for a dinner party", "romantic warm groovy calm"),
         ("for the end credits", "epic hopeful nostalgic"), ("for a sad scene", "sad melancholic"),
         ("for a funeral scene", "solemn sad"),
-        ("for a party", "energetic happy groovy"), ("for a detective story", "mysterious dark"), ("for a trailer",
-         "epic tense dark"),
+        ("for a party", "energetic happy groovy"), ("for a detective story", "mysterious dark"),
+        ("for a trailer", "epic tense dark"),
         ("for a summer ad", "happy bright"), ("as background music", "calm warm peaceful bright happy"),
         ("for a podcast intro", "groovy bright energetic playful"),
         ("for driving at night", "dreamy dark nostalgic groovy"), ("for a ceremony", "solemn epic"),

@@ -55,10 +55,15 @@ class ShardStore:
 def _work(store: ShardStore, first: int, stop: int, stride: int, ahead: int, position: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    parent = os.getppid()
     for index in range(first, stop, stride):
         while index > position.value + ahead:
             time.sleep(0.5)
+            if os.getppid() != parent:  # the run was killed: nobody waits for more
+                return
         store.ensure(index)
+        if os.getppid() != parent:
+            return
 
 
 @contextlib.contextmanager

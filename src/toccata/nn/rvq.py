@@ -20,7 +20,10 @@ class Quantised(NamedTuple):
 
 
 class VectorQuantiser(nn.Module):
-    """One codebook: k-means start, exponential moving averages, dead codes replaced by inputs (section III-C)."""
+    """One codebook: k-means start, exponential moving averages, dead codes replaced by inputs (section III-C).
+
+    A code is dead when it is used less than ``dead_below`` times as often as the average one.
+    """
 
     codes_VD: Tensor
     usage_V: Tensor
@@ -54,7 +57,7 @@ class VectorQuantiser(nn.Module):
         self._revive(x_ND, generator)
 
     def _revive(self, x_ND: Tensor, generator: torch.Generator) -> None:
-        dead = self.usage_V < self.dead_below * len(x_ND) / len(self.usage_V) * 0.1
+        dead = self.usage_V < self.dead_below * self.usage_V.mean()
         if count := int(dead.sum()):
             rows = torch.randint(len(x_ND), (count,), generator=generator, device=generator.device).to(x_ND.device)
             self.codes_VD[dead] = x_ND[rows]

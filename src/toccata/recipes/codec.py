@@ -22,7 +22,7 @@ from toccata.codecs.soundstream import SoundStream, full, mini, save_soundstream
 from toccata.corpus.stream import ROLL_RATE, audio_shard
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.errors import InputError
-from toccata.nn.rvq import perplexity
+from toccata.nn.rvq import Quantised, perplexity
 from toccata.training.optim import warmup_cosine
 from toccata.training.state import load_state, save_state
 
@@ -38,6 +38,7 @@ class CodecRecipe:
     band: Path = Path("runs/band")
     preset: str = "mini"
     steps: int = 2500
+    free_steps: int = 100
     adversarial_steps: int = 3000
     batch: int = 16
     seconds: float = 1.92
@@ -68,8 +69,10 @@ def train(recipe: CodecRecipe) -> None:
 def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
     """Phase 1. True when it is complete; ``codec`` then holds its weights."""
     score_head = nn.Linear(codec.config.latent, 29).to(recipe.device)
+    nn.init.constant_(score_head.bias, -2.0)  # most of a score is silence
     parameters = [*codec.parameters(), *score_head.parameters()]
-    optimiser = torch.optim.AdamW(parameters, recipe.learning_rate, betas=(0.8, 0.99), weight_decay=1e-3)
+    groups = [{"params": codec.parameters(), "scale": 1.0}, {"params": score_head.parameters(), "scale": 10.0}]
+    optimiser = torch.optim.AdamW(groups, recipe.learning_rate, betas=(0.8, 0.99), weight_decay=1e-3)
     parts = {"codec": codec, "head": score_head, "optimiser": optimiser}
     path = recipe.out / "codes.safetensors"
     step = resume(path, parts, codec)
@@ -84,7 +87,10 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
             levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator).to(recipe.device)
             with torch.autocast(recipe.device, torch.bfloat16):
                 latent_BTD = codec.latents(wave_BCN)
-            quantised = codec.quantiser(latent_BTD, levels_B, generator)
+            if step < recipe.free_steps:
+                quantised = unquantised(latent_BTD)
+            else:
+                quantised = codec.quantiser(latent_BTD, levels_B, generator)
             with torch.autocast(recipe.device, torch.bfloat16):
                 made_BCN = codec.synthesise(quantised.latent_BTD)
             mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
@@ -93,7 +99,7 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             for group in optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * warmup_cosine(step, recipe.steps, 100)
+                group["lr"] = group["scale"] * recipe.learning_rate * warmup_cosine(step, recipe.steps, 100)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             step += 1
@@ -202,6 +208,12 @@ def dropped_levels(batch: int, levels: int, generator: torch.Generator) -> Tenso
     """Quantiser dropout: how many levels each sample keeps; all of them for a third of the samples."""
     kept = torch.randint(1, levels + 1, (batch,), generator=generator)
     return torch.where(torch.rand(batch, generator=generator) < 0.33, levels, kept)
+
+
+def unquantised(latent_BTD: Tensor) -> Quantised:
+    """The latents themselves, for the first steps: k-means then starts the codebooks from latents that mean something."""
+    codes_BKT = torch.zeros(latent_BTD.shape[0], 1, latent_BTD.shape[1], dtype=torch.int64)
+    return Quantised(latent_BTD, codes_BKT, latent_BTD.new_zeros(()), latent_BTD)
 
 
 def masked_latents(codec: SoundStream, codes_BKT: Tensor, levels_B: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from toccata.recipes.wordnet import Lesson, Synset, draw, importance, read
 
 PAD = "[PAD]"
 SIF = 1e-3
+TEMPOS = range(30, 301)  # numbers that can be beats a minute
 # What musicians say, the teacher splits and WordNet (2006) does not count as music.
 MUSIC_WORDS = """
 afrobeat afrobeats airy allemande amapiano anthemic arpeggiated arpeggiator arpeggios autoharp autotune bachata
@@ -78,6 +79,7 @@ def train(recipe: TextRecipe) -> None:
     print("asked the teacher about each", flush=True)
 
     table_VD = taught(table_VD, synsets, tokeniser, recipe)
+    table_VD[[tokeniser.token_to_id(str(bpm)) for bpm in TEMPOS]] = tempo_rows(table_VD, tokeniser, recipe.seed)
     encoder = build(TextConfig(len(table_VD), recipe.width, recipe.max_tokens), tokeniser, table_VD)
     save_text_encoder(encoder, recipe.out)
     size = sum(path.stat().st_size for path in recipe.out.iterdir())
@@ -92,10 +94,10 @@ def kept_pieces(tokeniser: Tokenizer) -> list[str]:
 
 def whole_words(synsets: list[Synset], tokeniser: Tokenizer, count: int) -> list[str]:
     """Words that the teacher splits and the student shall not: tempos, musicians' words, then WordNet's."""
-    tempos = [str(bpm) for bpm in range(30, 301)]
+    tempos = [str(bpm) for bpm in TEMPOS]
     musical = [word for synset in synsets if synset.musical for word in synset.words]
     qualities = [word for synset in synsets if synset.part in "as" for word in synset.words]
-    single = [word for word in musical + qualities if re.fullmatch(r"[a-z]{4,12}", word)]
+    single = [word for word in musical + qualities if re.fullmatch(r"[a-z]{3,12}", word)]
     vocabulary = tokeniser.get_vocab()
     return list(dict.fromkeys(word for word in [*tempos, *MUSIC_WORDS.split(), *single] if word not in vocabulary))[
         :count
@@ -187,6 +189,21 @@ def bags(table: Tensor, texts: list[str], tokeniser: Tokenizer, longest: int = 2
     starts = torch.tensor([0] + [len(row) for row in ids[:-1]]).cumsum(0)
     flat = torch.tensor([i for row in ids for i in row], dtype=torch.int64)
     return F.normalize(F.embedding_bag(flat, table, starts, mode="sum"), dim=-1, eps=1e-6)
+
+
+def tempo_rows(table_VD: Tensor, tokeniser: Tokenizer, seed: int) -> Tensor:
+    """``(tempos, D)`` rows for numbers: half what numbers share, half waves of the tempo's logarithm.
+
+    Near tempos lie close and far ones apart, which the teacher's opinion of numbers does not give.
+    """
+    rows = table_VD[[tokeniser.token_to_id(str(bpm)) for bpm in TEMPOS]]
+    octaves = torch.tensor(TEMPOS).log2()
+    phases = 2 * torch.pi * octaves[:, None] * torch.linspace(0.1, 6, 24)
+    waves = torch.cat([phases.cos(), phases.sin()], 1)
+    spread = torch.randn(waves.shape[1], rows.shape[1], generator=torch.Generator().manual_seed(seed))
+    own = F.normalize(waves @ spread, dim=-1)
+    shared = F.normalize(rows.mean(0), dim=0)
+    return F.normalize(own + shared, dim=-1) * rows.norm(dim=-1).mean()
 
 
 def build(config: TextConfig, tokeniser: Tokenizer, table_VD: Tensor) -> TextEncoder:

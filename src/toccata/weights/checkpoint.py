@@ -96,8 +96,7 @@ def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source:
     wanted = module.state_dict()
     missing, foreign = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
     wrong = [name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape]
-    for names, what in ((missing, "lacks"), (foreign, "has the unknown"), (wrong, "has another shape for")):
+    for names, fault in ((missing, "lack"), (foreign, "have the unknown"), (wrong, "have another shape for")):
         if names:
-            raise WeightsError(f"the weights in {source} are of another model: they {what} {min(names)!r}".replace(
-                "they lacks", "they lack").replace("they has", "they have"))
+            raise WeightsError(f"the weights in {source} are of another model: they {fault} {min(names)!r}")
     module.load_state_dict(tensors)

@@ -1,0 +1,99 @@
+"""SoundStream: codes to sound in parts equals the whole, lengths, causality, bad input, files."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from toccata.codecs.soundstream import SoundStream, full, load_soundstream, mini, save_soundstream
+from toccata.errors import InputError, WeightsError
+from toccata.weights import checkpoint
+
+
+def randomised(config):
+    torch.manual_seed(0)
+    codec = SoundStream(config).eval()
+    for level in codec.quantiser.levels:
+        level.codes_VD.normal_()
+    return codec
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return randomised(replace(mini(), levels=4, vocabulary=64))
+
+
+@pytest.fixture(scope="module")
+def published():
+    return randomised(replace(full(), channels=4, latent=16, levels=4, vocabulary=64))
+
+
+def test_sound_decoded_in_parts_is_the_whole_sound(codec):
+    codes_BKT = torch.randint(0, 64, (1, 4, 130))
+    cuts = [0, 1, 20, 21, 80, 130]
+    parts = codec.decode_stream(codes_BKT[..., a:b] for a, b in zip(cuts, cuts[1:], strict=False))
+    assert torch.allclose(torch.cat(list(parts), dim=-1), codec.decode(codes_BKT), atol=1e-5)
+
+
+@pytest.mark.parametrize("samples", [1, 959, 960, 24001])
+@pytest.mark.parametrize("kind", ["codec", "published"])
+def test_codes_cover_every_sample(kind, samples, request):
+    codec = request.getfixturevalue(kind)
+    stride = codec.config.stride
+    codes_BKT = codec.encode(torch.randn(1, 1, samples) * 0.1)
+    assert codes_BKT.shape == (1, 4, -(-samples // stride))
+    assert codec.decode(codes_BKT).shape == (1, 1, codes_BKT.shape[2] * stride)
+
+
+@pytest.mark.parametrize("kind", ["codec", "published"])
+def test_codes_see_no_further_ahead_than_stated(kind, request):
+    codec = request.getfixturevalue(kind)
+    wave = torch.randn(1, 1, 24000) * 0.1
+    later = wave.clone()
+    later[..., 12000:] = 0.0
+    lookahead = 512 if codec.config.kind == "frames" else 0
+    same = (12000 - lookahead) // codec.config.stride
+    before, after = codec.latents(wave), codec.latents(later)
+    assert torch.allclose(before[:, :same], after[:, :same], atol=1e-5)
+    assert not torch.allclose(before, after, atol=1e-3)
+
+
+def test_decoding_the_published_network_is_causal(published):
+    codes = torch.randint(0, 64, (1, 4, 20))
+    other = codes.clone()
+    other[..., 10:] = 0
+    same = 10 * published.config.stride
+    assert torch.allclose(published.decode(codes)[..., :same], published.decode(other)[..., :same], atol=1e-6)
+
+
+def test_the_published_size_is_the_papers_rate():
+    config = full()
+    assert config.frame_rate * config.levels == 600
+    assert torch.tensor(config.strides).prod() == config.stride
+
+
+def test_weights_survive_the_disk(codec, tmp_path):
+    save_soundstream(tmp_path, codec)
+    again = load_soundstream(tmp_path)
+    wave = torch.randn(1, 1, 9600) * 0.1
+    assert torch.equal(codec.encode(wave), again.encode(wave))
+
+
+def test_stereo_and_impossible_levels_are_refused(codec):
+    with pytest.raises(InputError, match="mono"):
+        codec.encode(torch.zeros(1, 2, 960))
+    with pytest.raises(InputError, match="1 to 4 levels"):
+        codec.encode(torch.zeros(1, 1, 960), levels=5)
+
+
+def test_foreign_truncated_and_missing_weights_are_named(codec, tmp_path):
+    with pytest.raises(WeightsError, match="config.json is missing"):
+        load_soundstream(tmp_path)
+    checkpoint.save(tmp_path / "other", {"family": "musicgen"}, {"x": torch.zeros(1)})
+    with pytest.raises(WeightsError, match="not a SoundStream"):
+        load_soundstream(tmp_path / "other")
+    save_soundstream(tmp_path / "cut", codec)
+    file = next((tmp_path / "cut").glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="damaged or incomplete"):
+        load_soundstream(tmp_path / "cut")

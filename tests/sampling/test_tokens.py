@@ -1,0 +1,56 @@
+"""Sampling: what temperature, top-k, top-p and guidance promise, and the loop over the delay pattern."""
+
+import torch
+
+from toccata.nn.codebooks import delay
+from toccata.sampling.tokens import TokenSampling, decode_delayed, guided, sample
+
+
+def draws(logits_KV, options, count=300):
+    generator = torch.Generator().manual_seed(0)
+    return torch.stack([sample(logits_KV, options, generator) for _ in range(count)])
+
+
+def test_top_k_draws_only_the_k_likeliest():
+    logits = torch.arange(10.0).repeat(3, 1)
+    assert set(draws(logits, TokenSampling(temperature=5, top_k=2)).flatten().tolist()) == {8, 9}
+
+
+def test_top_p_keeps_the_smallest_set_that_reaches_p():
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
+    assert set(draws(logits, TokenSampling(top_k=0, top_p=0.7)).flatten().tolist()) == {0, 1}
+    assert set(draws(logits, TokenSampling(top_k=0, top_p=0.01)).flatten().tolist()) == {0}
+
+
+def test_draws_follow_the_distribution():
+    logits = torch.tensor([[0.6, 0.3, 0.1]]).log()
+    counts = torch.bincount(draws(logits, TokenSampling(top_k=0), 3000).flatten(), minlength=3) / 3000
+    assert torch.allclose(counts, torch.tensor([0.6, 0.3, 0.1]), atol=0.04)
+
+
+def test_a_low_temperature_is_greedy():
+    logits = torch.randn(4, 50, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(draws(logits, TokenSampling(temperature=0.01), 5), logits.argmax(-1).repeat(5, 1))
+
+
+def test_guidance_of_one_is_the_condition_and_of_zero_is_without():
+    logits = torch.randn(2, 4, 8)
+    assert torch.allclose(guided(logits, 1.0), logits[0], atol=1e-6)
+    assert torch.allclose(guided(logits, 0.0), logits[1])
+
+
+def test_the_loop_gives_back_the_codes_that_a_perfect_model_knows():
+    codes_KT = torch.randint(0, 50, (4, 9), generator=torch.Generator().manual_seed(1))
+    target_KS = delay(codes_KT[None], 50)[0]
+    seen = []
+
+    def predict(steps_KS):
+        seen.append(steps_KS)
+        return target_KS[:, sum(s.shape[1] for s in seen) - 1]
+
+    for known in (0, 3, 8):
+        seen.clear()
+        frames = list(decode_delayed(predict, lambda codes: codes.clamp(max=49), codes_KT[:, :known], 9, filler=50))
+        assert torch.equal(torch.stack(frames, dim=1), codes_KT[:, known:])
+        given = torch.cat(seen, dim=1)
+        assert torch.equal(given[:, 1:], target_KS[:, :-1]), "the model must see the pattern it was trained on"
