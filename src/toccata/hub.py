@@ -49,7 +49,7 @@ def find(name: str) -> Path:
             if not model.here:
                 raise WeightsError(f"the weights of {name} are not on this machine; install toccata again")
             return model.folder
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return Path(name)
     names = [model.name for model in KNOWN]
     close = difflib.get_close_matches(name, names, n=1)

@@ -1,13 +1,15 @@
 """The picture of a sound shows where the sound is."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.collections import QuadMesh
 
+from toccata import Clip
 from toccata.audio.plot import plot
-from toccata.errors import OutputError
+from toccata.errors import InputError, OutputError
 
 RATE = 16_000
 
@@ -32,3 +34,10 @@ def test_a_picture_that_cannot_be_written_is_refused(tmp_path: Path):
     for name in ("a.xyz", "missing/a.png"):
         with pytest.raises(OutputError):
             plot(np.zeros((1, 100), np.float32), RATE, "", tmp_path / name)
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "toccata.audio.plot")
+    with pytest.raises(InputError, match=r"pip install 'toccata\[plot\]'"):
+        Clip(np.zeros((1, 100), np.float32), RATE, "piano", 7, "a-model", "").plot()

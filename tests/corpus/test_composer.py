@@ -8,7 +8,7 @@ import pytest
 from toccata.corpus.accompaniment import STYLES
 from toccata.corpus.bass import PATTERNS
 from toccata.corpus.composer import compose
-from toccata.corpus.drums import GROOVES, KEYS
+from toccata.corpus.drums import GROOVES
 from toccata.corpus.genres import GENRES, Part
 from toccata.corpus.harmony import read_bars, starts_on_tonic, voice_chord
 from toccata.corpus.instruments import INSTRUMENTS
@@ -76,22 +76,27 @@ def test_notes_can_be_played(pieces: list[Score]) -> None:
     for score in pieces:
         assert score.tracks
         for track in score.tracks:
-            assert track.notes and track.role in ROLES
+            assert track.notes
+            assert track.role in ROLES
             sound = INSTRUMENTS[track.instrument]
             sounding: dict[int, float] = {}
             for note in track.notes:
                 assert 0 <= note.start < note.start + note.duration <= score.beats + 1e-9
-                assert sound.low <= note.pitch <= sound.high and 1 <= note.velocity <= 127
+                assert sound.low <= note.pitch <= sound.high
+                assert 1 <= note.velocity <= 127
                 assert sounding.get(note.pitch, 0.0) <= note.start + 1e-9, "one pitch sounds twice at once"
                 sounding[note.pitch] = note.start + note.duration
 
 
 def test_sections_and_chords_cover_the_piece(pieces: list[Score]) -> None:
     for score in pieces:
-        assert score.sections[0].start == 0 and score.sections[-1].name == "ending"
+        assert score.sections[0].start == 0
+        assert score.sections[-1].name == "ending"
         assert sum(section.beats for section in score.sections) == pytest.approx(score.beats)
         beats = [beat for beat, _ in score.chords]
-        assert beats[0] == 0 and beats == sorted(set(beats)) and beats[-1] < score.beats
+        assert beats[0] == 0
+        assert beats == sorted(set(beats))
+        assert beats[-1] < score.beats
 
 
 def test_pieces_begin_and_end_on_their_tonic(pieces: list[Score]) -> None:
@@ -133,9 +138,9 @@ def test_drums_keep_the_downbeat(pieces: list[Score]) -> None:
     for score in pieces:
         for track in score.tracks:
             if track.is_drums:
-                kicks = [note.start / bar_beats(score) for note in track.notes if note.pitch == KEYS["kick"]]
-                on_bar = {round(kick) for kick in kicks if abs(kick - round(kick)) < 0.02}
-                assert len(on_bar) > 0.3 * score.beats / bar_beats(score) or score.genre == "reggae"
+                hits = [note.start / bar_beats(score) for note in track.notes]
+                downbeats = {round(hit) for hit in hits if abs(hit - round(hit)) < 0.02}
+                assert len(downbeats) > 0.6 * score.beats / bar_beats(score)
 
 
 def test_three_hundred_pieces_are_various(pieces: list[Score]) -> None:
@@ -145,15 +150,18 @@ def test_three_hundred_pieces_are_various(pieces: list[Score]) -> None:
     assert {(4, 4), (3, 4), (6, 8)} <= {score.meter for score in pieces}
     assert {"major", "minor", "dorian", "mixolydian"} <= {score.mode for score in pieces}
     tempos = [score.tempo for score in pieces]
-    assert min(tempos) < 60 and max(tempos) > 165
+    assert min(tempos) < 60
+    assert max(tempos) > 165
     drums = np.mean([any(track.is_drums for track in score.tracks) for score in pieces])
     solo = np.mean([len({track.instrument for track in score.tracks}) == 1 for score in pieces])
-    assert 0.35 < drums < 0.65 and 0.1 < solo < 0.3
+    assert 0.35 < drums < 0.65
+    assert 0.1 < solo < 0.3
 
 
 def test_moods_are_words_of_the_list_and_follow_the_music(pieces: list[Score]) -> None:
     words = Counter(word for score in pieces for word in score.moods)
-    assert set(words) <= set(MOODS) and len(words) >= 18
+    assert set(words) <= set(MOODS)
+    assert len(words) >= 18
     assert all(1 <= len(score.moods) <= 3 for score in pieces)
     assert all(score.mode in MINOR_MODES for score in pieces if "sad" in score.moods)
     assert all(score.mode not in MINOR_MODES for score in pieces if "happy" in score.moods)
@@ -197,7 +205,8 @@ def test_every_progression_can_be_read_and_each_mode_has_a_tonic_opening() -> No
 @pytest.mark.parametrize(
     ("symbol", "tonic", "mode", "name"),
     [("ii7", 0, "major", "Dm7"), ("VI", 9, "minor", "F"), ("V7/V", 0, "major", "D7"), ("bVII", 7, "major", "F"),
-     ("I/3", 0, "major", "C/E"), ("iim7b5", 9, "minor", "Bm7b5"), ("#ivdim7", 0, "major", "F#dim7"), ("i5", 4, "minor", "E5")],
+     ("I/3", 0, "major", "C/E"), ("iim7b5", 9, "minor", "Bm7b5"),
+     ("#ivdim7", 0, "major", "F#dim7"), ("i5", 4, "minor", "E5")],
 )  # fmt: skip
 def test_roman_numerals_name_the_chords_of_the_textbooks(symbol: str, tonic: int, mode: str, name: str) -> None:
     assert roman_chord(symbol, tonic, mode).name == name

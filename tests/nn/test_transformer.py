@@ -46,7 +46,7 @@ def test_masked_condition_tokens_do_not_matter():
     mask = torch.tensor([[True, True, False, False, False]])
     other = text.clone()
     other[:, 2:] = 7.0
-    a = block(x, block.cross.condition(text), mask)
-    b = block(x, block.cross.condition(other), mask)
+    a = block(x, block.condition(text), mask)
+    b = block(x, block.condition(other), mask)
     assert torch.allclose(a, b, atol=1e-6)
     assert not torch.allclose(a, block(x), atol=1e-3)

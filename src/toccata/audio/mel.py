@@ -11,7 +11,9 @@ from torch import Tensor
 
 def _hz_to_mel(hz: Tensor) -> Tensor:
     """Slaney's scale: linear below 1 kHz, logarithmic above."""
-    return torch.where(hz < 1000, hz * 3 / 200, 15 + torch.log(hz.clamp(min=1e-5) / 1000) * 27 / torch.log(torch.tensor(6.4)))
+    return torch.where(
+        hz < 1000, hz * 3 / 200, 15 + torch.log(hz.clamp(min=1e-5) / 1000) * 27 / torch.log(torch.tensor(6.4))
+    )
 
 
 def _mel_to_hz(mel: Tensor) -> Tensor:
@@ -21,8 +23,8 @@ def _mel_to_hz(mel: Tensor) -> Tensor:
 @lru_cache(maxsize=32)
 def mel_filters(sample_rate: int, n_fft: int, bands: int, low: float = 0.0, high: float | None = None) -> Tensor:
     """Triangular Slaney-normalised filters (M, F), from ``low`` to ``high`` Hz (half the rate by default)."""
-    edges = torch.tensor([low, high or sample_rate / 2])
-    mels = torch.linspace(*(float(m) for m in _hz_to_mel(edges)), bands + 2, dtype=torch.float64)
+    first, last = _hz_to_mel(torch.tensor([low, high or sample_rate / 2])).tolist()
+    mels = torch.linspace(first, last, bands + 2, dtype=torch.float64)
     hz = _mel_to_hz(mels)
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     rise = (bins[None] - hz[:-2, None]) / (hz[1:-1] - hz[:-2])[:, None]
@@ -33,9 +35,7 @@ def mel_filters(sample_rate: int, n_fft: int, bands: int, low: float = 0.0, high
 def magnitudes(wave_BN: Tensor, n_fft: int, hop: int, center: bool = True) -> Tensor:
     """STFT magnitudes with a Hann window: (B, F, T)."""
     window = torch.hann_window(n_fft, device=wave_BN.device)
-    spectrum = torch.stft(
-        wave_BN, n_fft, hop, window=window, center=center, pad_mode="constant", return_complex=True
-    )
+    spectrum = torch.stft(wave_BN, n_fft, hop, window=window, center=center, pad_mode="constant", return_complex=True)
     return torch.view_as_real(spectrum).square().sum(-1).clamp(min=1e-12).sqrt()
 
 

@@ -96,7 +96,10 @@ class MelEncoder(nn.Module):
 
 
 class FrameDecoder(nn.Module):
-    """latent_BTD -> wave_BN: blocks at the code rate, blocks at the hop rate, inverse STFT. Causal up to 480 samples."""
+    """latent_BTD -> wave_BN: blocks at the code rate, blocks at the hop rate, inverse STFT.
+
+    It looks 480 samples (20 ms) ahead.
+    """
 
     n_fft = 960
 

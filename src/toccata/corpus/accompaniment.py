@@ -13,9 +13,8 @@ Patterns = dict[int, tuple[str, ...]]
 class ChordStyle:
     """How a chord part plays.
 
-    Patterns (by the meter's numerator) use: C, c chord (full, soft); D, d, u strum (accent, down, up); B, F bass note and
-    the fifth below; P, p power chord and its muted root; 0-9 a note of the voicing,
-        counted upwards through octaves.
+    Patterns (by the meter's numerator) use: C, c chord (full, soft); D, d, u strum (accent, down, up); B, F bass note
+    and the fifth below; P, p power chord and its muted root; 0-9 a note of the voicing, counted upwards.
     ``ring`` lets notes sound on until the chord changes, at most that many beats; ``spread`` is the strum's time in
     seconds a string; ``centre`` moves the voicing from the middle of the instrument's part, in semitones.
     """

@@ -21,7 +21,7 @@ def perform(
     rng: np.random.Generator, raw: list[RawNote], loudness: float, looseness: float, seconds_per_beat: float,
     beats: float, swing: tuple[float, float],
 ) -> tuple[Note, ...]:  # fmt: skip
-    """Play raw notes: ``loudness`` is the velocity at level 1, ``looseness`` the timing's spread in seconds (11 ms at most).
+    """Play raw notes: ``loudness`` is the velocity at level 1, ``looseness`` the spread of timing in seconds.
 
     ``swing`` is (ratio, cell in beats). Notes are sorted, kept within [0, beats], and two of one pitch never overlap.
     """

@@ -9,7 +9,9 @@ from toccata.corpus.band import labels, piece, score_roll
 ROLL_RATE = 25
 
 
-def audio_shard(index: int, seed: int, pieces: int = 32, sample_rate: int = 24000) -> tuple[dict[str, Tensor], list[dict]]:
+def audio_shard(
+    index: int, seed: int, pieces: int = 32, sample_rate: int = 24000
+) -> tuple[dict[str, Tensor], list[dict]]:
     """Shard ``index`` of the endless corpus ``seed``: a pure function of both.
 
     ``wave`` holds the pieces' mono int16 samples end to end, ``roll`` their score rolls at 25 Hz (see

@@ -67,7 +67,9 @@ def _work(store: ShardStore, first: int, stop: int, stride: int, ahead: int, pos
 
 
 @contextlib.contextmanager
-def made_ahead(store: ShardStore, start: int, stop: int, workers: int, ahead: int = 64) -> Iterator[Callable[[int], Shard]]:
+def made_ahead(
+    store: ShardStore, start: int, stop: int, workers: int, ahead: int = 64
+) -> Iterator[Callable[[int], Shard]]:
     """Within the scope, ``workers`` processes make shards ``start``..``stop`` up to ``ahead`` of the one last read.
 
     Yields ``read(index)``. With no workers, shards are made where they are read.

@@ -40,7 +40,7 @@ def pieces(shard: Shard) -> list[TokenPiece]:
 
 
 def crop(piece: TokenPiece, frames: int, filler: int, generator: torch.Generator, from_start: float = 0.5) -> Tensor:
-    """A stretch of ``frames`` frames (K, T), from the piece's start with that probability; short pieces are filled up."""
+    """A stretch of ``frames`` frames (K, T), from the start with that probability; short pieces are filled up."""
     total = piece.codes_KT.shape[1]
     slack = max(total - frames, 0)
     start = int(torch.randint(slack + 1, (), generator=generator))
@@ -48,5 +48,3 @@ def crop(piece: TokenPiece, frames: int, filler: int, generator: torch.Generator
         start = 0
     codes = piece.codes_KT[:, start : start + frames].long()
     return torch.nn.functional.pad(codes, (0, frames - codes.shape[1]), value=filler)
-
-

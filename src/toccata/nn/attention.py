@@ -55,7 +55,7 @@ class SelfAttention(nn.Module):
         cache: KVCache | None = None,
         mask_BS: Tensor | None = None,
     ) -> Tensor:
-        """``rotary_2SE`` holds the angles of exactly these steps; with a ``cache``, several steps only when it is empty."""
+        """``rotary_2SE`` holds the angles of exactly these steps; a ``cache`` takes several only when empty."""
         B, S, D = x_BSD.shape
         q, k, v = self.qkv(x_BSD).view(B, S, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
         if rotary_2SE is not None:

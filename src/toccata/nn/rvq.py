@@ -115,7 +115,7 @@ class ResidualVectorQuantiser(nn.Module):
         return total
 
     def forward(self, latent_BTD: Tensor, levels_B: Tensor, generator: torch.Generator) -> Quantised:
-        """Training pass: sample b keeps its first ``levels_B[b]`` levels (quantiser dropout); codebooks follow along."""
+        """Training pass: sample b keeps its first ``levels_B[b]`` levels (quantiser dropout)."""
         B, T, D = latent_BTD.shape
         x_ND = latent_BTD.reshape(B * T, D).float()
         residual, total = x_ND.detach(), torch.zeros_like(x_ND)

@@ -3,6 +3,8 @@
 Shapes: B batch, S steps, L condition length, D width.
 """
 
+from collections.abc import Iterator
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,7 +14,9 @@ from toccata.nn.attention import CrossAttention, KVCache, SelfAttention
 class Block(nn.Module):
     """Self-attention, optionally cross-attention to a condition, then a GELU feed-forward; each after a layer norm."""
 
-    def __init__(self, width: int, heads: int, inner: int, cross: bool, causal: bool = True, dropout: float = 0.0) -> None:
+    def __init__(
+        self, width: int, heads: int, inner: int, cross: bool, causal: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.norm_self = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads, causal)
@@ -22,6 +26,12 @@ class Block(nn.Module):
         self.up = nn.Linear(width, inner, bias=False)
         self.down = nn.Linear(inner, width, bias=False)
         self.dropout = dropout
+
+    def condition(self, text_BLD: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of a condition, for ``forward``."""
+        if self.cross is None:
+            raise ValueError("this block has no cross-attention")
+        return self.cross.condition(text_BLD)
 
     def forward(
         self,
@@ -37,6 +47,14 @@ class Block(nn.Module):
 
         x = x_BSD + drop(self.attention(self.norm_self(x_BSD), rotary_2SE, cache, mask_BS))
         if self.cross is not None and condition is not None:
-            assert self.norm_cross is not None and condition_mask_BL is not None
+            assert self.norm_cross is not None
+            assert condition_mask_BL is not None
             x = x + drop(self.cross(self.norm_cross(x), condition, condition_mask_BL))
         return x + drop(self.down(F.gelu(self.up(self.norm_inner(x)))))
+
+
+class Blocks(nn.ModuleList):
+    """A stack of blocks, typed."""
+
+    def __iter__(self) -> Iterator[Block]:
+        return super().__iter__()  # type: ignore[return-value]

@@ -211,7 +211,7 @@ def dropped_levels(batch: int, levels: int, generator: torch.Generator) -> Tenso
 
 
 def unquantised(latent_BTD: Tensor) -> Quantised:
-    """The latents themselves, for the first steps: k-means then starts the codebooks from latents that mean something."""
+    """The latents themselves, for the first steps: k-means then starts from latents that mean something."""
     codes_BKT = torch.zeros(latent_BTD.shape[0], 1, latent_BTD.shape[1], dtype=torch.int64)
     return Quantised(latent_BTD, codes_BKT, latent_BTD.new_zeros(()), latent_BTD)
 
@@ -240,8 +240,8 @@ def same_crops(real_BCN: Tensor, fake_BCN: Tensor, generator: torch.Generator, s
 def quicken(recipe: CodecRecipe, codec: SoundStream) -> None:
     """Compile the frame networks where a compiler is at hand: on a CPU it fuses the depthwise convolutions."""
     if recipe.compile and codec.config.kind == "frames" and (recipe.device != "cpu" or shutil.which("g++")):
-        codec.encoder.trunk = torch.compile(codec.encoder.trunk)
-        codec.decoder.trunk = torch.compile(codec.decoder.trunk)
+        for part in (codec.encoder, codec.decoder):
+            setattr(part, "trunk", torch.compile(getattr(part, "trunk")))  # noqa: B009, B010 - a method, replaced on this one object
 
 
 def remember(path: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], codec: SoundStream, step: int) -> None:

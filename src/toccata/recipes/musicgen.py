@@ -3,7 +3,7 @@
 import functools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ def code_loss(
     config: MusicGenConfig,
     text: TextEncoder,
     codes_BKT: Tensor,
-    captions: list[str | None],
+    captions: Sequence[str | None],
     recipe: MusicGenRecipe,
 ) -> tuple[Tensor, Tensor]:
     """(weighted loss, mean cross-entropy of each level in nats); a caption of None is "no text"."""
@@ -169,7 +169,7 @@ def code_loss(
     return (by_level * weights).sum() / weights.sum(), by_level.detach()
 
 
-def text_features(text: TextEncoder, captions: list[str | None], device: torch.device) -> tuple[Tensor, Tensor]:
+def text_features(text: TextEncoder, captions: Sequence[str | None], device: torch.device) -> tuple[Tensor, Tensor]:
     """Features and mask of captions; a row of None has no token at all."""
     features = text.encode([caption or "music" for caption in captions])
     there_B = torch.tensor([caption is not None for caption in captions])
@@ -195,16 +195,18 @@ def held_out_line(
         results.append(levels)
     network.load_state_dict(own)
     names = ("own caption", "none", "wrong")
-    return "held out: " + ", ".join(f"{n} {r.mean():.3f} (first {r[0]:.3f})" for n, r in zip(names, results, strict=True))
+    return "held out: " + ", ".join(
+        f"{n} {r.mean():.3f} (first {r[0]:.3f})" for n, r in zip(names, results, strict=True)
+    )
 
 
 def publish(recipe: MusicGenRecipe, network: MusicGenNetwork, ema: EMA, step: int) -> None:
     """Write the averaged weights as a model that ``toccata.load`` opens."""
     averaged = MusicGenNetwork(network.config)
     averaged.load_state_dict({name: value.cpu() for name, value in ema.weights(network)})
-    card = {"name": f"musicgen-{recipe.preset}", "codec": "soundstream-mini", "text": "text-mini",
-            "steps": step, "hours_heard": round(step * recipe.batch * network.config.window_seconds / 3600, 1)}  # fmt: skip
-    save_musicgen(recipe.out / "model", averaged, **card)
+    heard = step * recipe.batch * network.config.window_seconds / 3600
+    names = {"name": f"musicgen-{recipe.preset}", "codec": "soundstream-mini", "text": "text-mini"}
+    save_musicgen(recipe.out / "model", averaged, **names, steps=step, hours_heard=round(heard, 1))
 
 
 def remember(path: Path, network: MusicGenNetwork, ema: EMA, optimisers: Optimisers, step: int) -> None:

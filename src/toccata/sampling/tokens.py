@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toccata.nn.codebooks import delay
-
 
 @dataclass(frozen=True)
 class TokenSampling:
-    """``top_k`` 0 and ``top_p`` 1 keep every code; ``guidance`` 1 is none (MusicGen, section 3.1: top-k 250, guidance 3)."""
+    """``top_k`` 0 and ``top_p`` 1 keep every code; ``guidance`` 1 is none. As published: top-k 250, guidance 3."""
 
     temperature: float = 1.0
     top_k: int = 250
@@ -60,7 +58,9 @@ def decode_delayed(
     levels = torch.arange(codebooks, device=prefix_KT.device)
     codes_KT = torch.cat([prefix_KT, prefix_KT.new_zeros(codebooks, frames - known)], dim=1)
     first = prefix_KT.new_full((codebooks, 1), filler)
-    steps_KS = torch.cat([first, delay(prefix_KT[None], filler)[0, :, :known]], dim=1)
+    behind_KS = torch.arange(known, device=prefix_KT.device) - levels[:, None]
+    delayed_KS = torch.where(behind_KS >= 0, prefix_KT.gather(1, behind_KS.clamp(min=0)), filler)
+    steps_KS = torch.cat([first, delayed_KS], dim=1)
     for s in range(known, frames + codebooks - 1):
         chosen_K = choose(predict(steps_KS))
         frame_K = s - levels

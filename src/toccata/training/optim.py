@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Optimisers:
             optimiser.load_state_dict(state)
 
 
-def split_matrices(blocks: nn.Module, whole: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+def split_matrices(blocks: nn.Module, whole: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """(two-dimensional parameters of ``blocks``, all other parameters of ``whole``)."""
     matrices = [p for p in blocks.parameters() if p.dim() == 2]
     chosen = {id(p) for p in matrices}
@@ -63,11 +64,10 @@ class EMA:
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         parameters = dict(module.named_parameters())
-        torch._foreach_lerp_(
-            [self.shadow[name] for name in parameters], [p.detach() for p in parameters.values()], 1 - self.decay
-        )
+        for name, parameter in parameters.items():
+            self.shadow[name].lerp_(parameter.detach(), 1 - self.decay)
 
-    def weights(self, module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    def weights(self, module: nn.Module) -> Iterator[tuple[str, Any]]:
         """The module's state with averaged parameters in place of its own (buffers as they are)."""
         for name, value in module.state_dict().items():
             yield name, self.shadow.get(name, value)

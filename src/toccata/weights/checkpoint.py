@@ -15,8 +15,10 @@ from toccata.errors import WeightsError
 SHARD_BYTES = 15 * 2**20
 
 
-def save(folder: Path, config: dict[str, Any], tensors: dict[str, torch.Tensor], shard_bytes: int = SHARD_BYTES) -> None:
-    """Write ``config`` and ``tensors`` into ``folder``, in shards of at most ``shard_bytes`` (one tensor at least each).
+def save(
+    folder: Path, config: dict[str, Any], tensors: dict[str, torch.Tensor], shard_bytes: int = SHARD_BYTES
+) -> None:
+    """Write ``config`` and ``tensors`` into ``folder``, in shards of at most ``shard_bytes`` (or one tensor).
 
     Every file is written beside its target and renamed, and config.json comes last: a folder with a config is whole.
     """
@@ -50,7 +52,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text())
     except FileNotFoundError:
-        raise WeightsError(f"{folder} holds no model: config.json is missing; give a folder that toccata wrote") from None
+        raise WeightsError(
+            f"{folder} holds no model: config.json is missing; give a folder that toccata wrote"
+        ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); fetch or train the model again") from None
     if not isinstance(config, dict) or not isinstance(config.get("weights"), list) or not config["weights"]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from toccata.models.musicgen.config import MusicGenConfig
 from toccata.nn.attention import KVCache, rotary_table
-from toccata.nn.transformer import Block
+from toccata.nn.transformer import Block, Blocks
 
 
 class Condition(NamedTuple):
@@ -35,10 +35,10 @@ class MusicGenNetwork(nn.Module):
         width = config.width
         self.embeddings = nn.ModuleList(nn.Embedding(config.vocabulary + 1, width) for _ in range(config.codebooks))
         self.text_in = nn.Linear(config.text_width, width)
-        self.text_blocks = nn.ModuleList(
+        self.text_blocks = Blocks(
             Block(width, config.heads, 2 * width, cross=False, causal=False) for _ in range(config.text_layers)
         )
-        self.blocks = nn.ModuleList(
+        self.blocks = Blocks(
             Block(width, config.heads, 4 * width, cross=True, dropout=config.dropout) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width)
@@ -53,10 +53,10 @@ class MusicGenNetwork(nn.Module):
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=self.config.codebooks**-0.5)
-        for block in [*self.blocks, *self.text_blocks]:
-            for name in ("attention.out", "down", "cross.out"):
-                if name != "cross.out" or block.cross is not None:
-                    nn.init.zeros_(block.get_submodule(name).weight)
+        # Every block starts as the identity, so that depth does not disturb the first steps.
+        for name, parameter in self.named_parameters():
+            if name.endswith(("out.weight", "down.weight")):
+                nn.init.zeros_(parameter)
 
     def rotary(self, start: int, steps: int, device: torch.device) -> Tensor | None:
         """The angles of ``steps`` steps from ``start``; None with sinusoidal positions."""
@@ -78,7 +78,7 @@ class MusicGenNetwork(nn.Module):
         """Text features of an encoder -> what the decoder attends to. A row without any token is "no text"."""
         text_BLD = self.encode_text(text_BLW, mask_BL)
         safe_BL = mask_BL | ~mask_BL.any(1, keepdim=True)
-        return Condition([block.cross.condition(text_BLD) for block in self.blocks], safe_BL)
+        return Condition([block.condition(text_BLD) for block in self.blocks], safe_BL)
 
     def embed(self, steps_BKS: Tensor, start: int = 0) -> Tensor:
         hidden = self.embeddings[0](steps_BKS[:, 0])

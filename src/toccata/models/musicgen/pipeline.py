@@ -48,7 +48,9 @@ class MusicGen:
         return self.codec.config.sample_rate
 
     @overload
-    def generate(self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any) -> Clip: ...
+    def generate(
+        self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
+    ) -> Clip: ...
 
     @overload
     def generate(
@@ -134,7 +136,9 @@ class MusicGen:
         heard = before_CN[:, -longest:]
         heard = heard[:, heard.shape[1] % stride :]
         if not heard.size:
-            raise InputError(f"the audio to continue is shorter than {stride / self.sample_rate:g} seconds; give more of it")
+            raise InputError(
+                f"the audio to continue is shorter than {stride / self.sample_rate:g} seconds; give more of it"
+            )
         return self.codec.encode(torch.from_numpy(heard)[None], self.network.config.codebooks)[0]
 
     def _code_parts(
@@ -215,19 +219,19 @@ def text_at(prompt: Prompt, seconds: float) -> str:
 
 
 def fade_out(samples_CN: np.ndarray, left: int, fade: int) -> None:
-    """Fade the part that lies within ``fade`` samples of the end, which is ``left`` samples after this part; in place."""
+    """Fade, in place, what lies within ``fade`` samples of the end, which is ``left`` samples after this part."""
     from_end = np.arange(samples_CN.shape[1], 0, -1) + left - 1
     samples_CN *= np.minimum(from_end / fade, 1.0).astype(samples_CN.dtype)
 
 
 def save_musicgen(folder: Path, network: MusicGenNetwork, **card: object) -> None:
-    """Write the transformer in the compact form; ``card`` names its codec and text encoder and says where it is from."""
+    """Write the transformer in compact form; ``card`` names its codec and text encoder and says where it is from."""
     config = {"family": "musicgen", "musicgen": asdict(network.config), **card}
     checkpoint.save(folder, config, compact(network.state_dict()))
 
 
 def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -> MusicGen:
-    """The model in ``folder`` with the codec and text encoder that it names, which lie beside it or ship with toccata."""
+    """The model in ``folder`` with the codec and text encoder it names, which lie beside it or ship with toccata."""
     config, tensors = checkpoint.load(folder)
     if config.get("family") != "musicgen":
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not MusicGen")
@@ -248,7 +252,9 @@ def part(folder: Path, config: dict[str, Any], role: str) -> Path:
     for place in (folder / name, folder.parent / name, bundled / name):
         if name and (place / "config.json").is_file():
             return place
-    raise WeightsError(f"{folder} needs the {role} {name or '(unnamed)'!r}, which is neither beside it nor part of toccata")
+    raise WeightsError(
+        f"{folder} needs the {role} {name or '(unnamed)'!r}, which is neither beside it nor part of toccata"
+    )
 
 
 def pick_device(device: str) -> torch.device:
