@@ -60,13 +60,16 @@ def test_most_unseen_paraphrases_find_their_concept_among_thirty(encoder: TextEn
     assert right / total > 0.6  # chance is 0.03
 
 
-def test_tempos_are_distinct_vectors(encoder: TextEncoder) -> None:
+def test_tempos_are_distinct_vectors_and_near_tempos_lie_nearest(encoder: TextEncoder) -> None:
     features = encoder.encode([f"{bpm} bpm" for bpm in range(40, 241)])
     numbers = torch.nn.functional.normalize(features.tokens_BLD[:, 0], dim=-1)
-    likeness = numbers @ numbers.T - 2 * torch.eye(len(numbers))
+    alike = numbers @ numbers.T
     assert features.mask_BL.sum(-1).eq(2).all()
-    assert float(likeness.max()) < 0.99
-    assert float(features.pooled_BD[90 - 40] @ features.pooled_BD[170 - 40]) < 0.95
+    assert float(alike.fill_diagonal_(-1).max()) < 0.999
+    for bpm in (60, 90, 120, 150, 180):
+        near, far = alike[bpm - 40, bpm + 2 - 40], alike[bpm - 40, bpm * 5 // 4 - 40]
+        assert near > 0.9 and far < 0.85
+    assert float(features.pooled_BD[90 - 40] @ features.pooled_BD[170 - 40]) < 0.85
 
 
 def test_a_text_alone_equals_itself_in_a_batch_exactly(encoder: TextEncoder) -> None:

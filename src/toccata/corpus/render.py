@@ -33,8 +33,8 @@ _ROLES = {
     "chords": _Role(-5.0, 0.4, 1.0, 0.0),
     "arpeggio": _Role(-6.0, 0.55, 1.0, 1.0),
     "pad": _Role(-8.0, 0.2, 1.2, 2.0),
-    "bass": _Role(-3.0, 0.0, 0.2, -12.0),
-    "drums": _Role(-1.5, 0.05, 1.0, -5.0),
+    "bass": _Role(-2.0, 0.0, 0.2, -12.0),
+    "drums": _Role(0.0, 0.05, 1.0, -5.0),
 }
 
 
@@ -96,7 +96,7 @@ def _strip(track: Track, rng: np.random.Generator) -> Channel:
         loudness=-20 + usual.loudness + rng.uniform(-2.5, 2.5),
         pan=usual.pan * rng.uniform(-1, 1),
         width=usual.width * rng.uniform(0.7, 1.2),
-        treble_db=rng.uniform(-3, 4),
+        treble_db=rng.uniform(-1, 7),
         send_db=usual.send_db + rng.uniform(-3, 3),
     )
 

@@ -1,0 +1,1 @@
+"""Benchmarks: every figure that the documentation gives, by name. ``python -m benchmarks list``."""

@@ -1,0 +1,62 @@
+"""``python -m benchmarks list | NAME [--quick] [--device cpu]``: runs one benchmark, one JSON object a line."""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.report import RESULTS, Options, commit, device_name, to_json
+from toccata.errors import ToccataError
+
+NAMES = {
+    "setup": "time to set up from nothing and again, what the shipped weights weigh, time to --help",
+    "codec": "soundstream-mini: mel distance, SI-SDR, Fréchet distance, codebook use",
+    "prompts": "does the music fit the prompt, by judges that others made; does it sound like the band",
+    "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="bench", description="Runs one benchmark, or lists them.")
+    parser.add_argument("name", metavar="NAME", choices=["list", *NAMES], help=f"list, {', '.join(NAMES)}")
+    parser.add_argument("--quick", action="store_true", help="fewer samples: at most 10 minutes on 2 cores")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--model", help="a model's name or folder, instead of what ships")
+    parser.add_argument("--picture", type=Path, help="draw spectrograms into this file (codec)")
+    parser.add_argument("--store", action="store_true", help="keep the lines in benchmarks/results/NAME.jsonl")
+    chosen = parser.parse_args(arguments)
+    if chosen.name == "list":
+        for name, what in NAMES.items():
+            print(f"{name:10} {what}")
+        return 0
+    options = Options(chosen.quick, chosen.device, chosen.model, chosen.picture)
+    try:
+        lines = _run(chosen.name, options)
+    except ToccataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if chosen.store:
+        _store(chosen.name, lines)
+    return 0
+
+
+def _run(name: str, options: Options) -> list[str]:
+    """Print every line as soon as it is known, and return them all."""
+    device, version = device_name(options.device), commit()
+    lines = []
+    for figure in import_module(f"benchmarks.{name}").run(options):
+        lines.append(to_json(name, figure, device, version))
+        print(lines[-1], flush=True)
+    return lines
+
+
+def _store(name: str, lines: list[str]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    part = RESULTS / f".{name}.part"
+    part.write_text("".join(f"{line}\n" for line in lines))
+    os.replace(part, RESULTS / f"{name}.jsonl")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Held-out band pieces: excerpts of 12 seconds with their labels, rendered once and kept under runs/bench/band."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import CACHE, ROOT
+from toccata.corpus.band import labels, piece
+from toccata.corpus.instruments import INSTRUMENTS
+from toccata.corpus.score import Score
+
+HELD_OUT = 10_000
+CALIBRATION = 20_000
+RATE = 24000
+SECONDS = 12.0
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The first 12 seconds of a piece in mono, its labels, and which families of instruments play in them."""
+
+    wave_N: np.ndarray
+    labels: dict[str, Any]
+    heard: frozenset[str]
+
+
+def excerpts(seed: int, indices: Sequence[int]) -> list[Excerpt]:
+    """Excerpts of the pieces ``indices`` of the corpus ``seed``; what is missing is rendered on all cores."""
+    missing = [(seed, index) for index in indices if not _path(seed, index).is_file()]
+    if missing:
+        _path(*missing[0]).parent.mkdir(parents=True, exist_ok=True)
+        # Spawned, because a fork of a process that runs threads may hang.
+        with multiprocessing.get_context("spawn").Pool(min(len(os.sched_getaffinity(0)), len(missing))) as pool:
+            pool.starmap(_render, missing, chunksize=1)
+    return [_read(_path(seed, index)) for index in indices]
+
+
+def sounding(score: Score, seconds: float) -> list[str]:
+    """The families that strike a note within the first ``seconds``."""
+    return sorted({
+        INSTRUMENTS[track.instrument].family
+        for track in score.tracks
+        if any(score.seconds_at(note.start) < seconds - 0.5 for note in track.notes)
+    })  # fmt: skip
+
+
+def _render(seed: int, index: int) -> None:
+    made = piece(seed, index, sample_rate=RATE)
+    wave = np.zeros(int(SECONDS * RATE), np.float32)
+    mono = made.mix_CN.mean(0)[: len(wave)]
+    wave[: len(mono)] = mono
+    known = json.dumps({"labels": labels(made), "heard": sounding(made.score, SECONDS)})
+    target = _path(seed, index)
+    part = target.with_name(f"{target.stem}.{os.getpid()}.part.npz")
+    np.savez(part, wave=np.round(wave * 32767).astype(np.int16), known=np.array(known))
+    os.replace(part, target)
+
+
+def _read(path: Path) -> Excerpt:
+    with np.load(path) as stored:
+        known = json.loads(str(stored["known"]))
+        return Excerpt(stored["wave"].astype(np.float32) / 32767, known["labels"], frozenset(known["heard"]))
+
+
+def _path(seed: int, index: int) -> Path:
+    return CACHE / "band" / _edition() / f"{seed}-{index:05d}.npz"
+
+
+@lru_cache
+def _edition() -> str:
+    """Changes with any line of the band's source, so that no old render is taken for a new one."""
+    digest = hashlib.sha256()
+    for file in sorted((ROOT / "src" / "toccata" / "corpus").glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

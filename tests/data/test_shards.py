@@ -1,0 +1,56 @@
+"""Shards are pure functions of their index, whoever makes them and however often the run is stopped."""
+
+import functools
+import os
+
+import pytest
+import torch
+
+from toccata.data.shards import ShardStore, made_ahead
+from toccata.data.tokens import crop, encode_shard, pieces
+
+
+def numbers(index, seed):
+    generator = torch.Generator().manual_seed(seed * 1000 + index)
+    return {"x": torch.randint(0, 100, (8,), generator=generator)}, [{"index": index}]
+
+
+def store(folder):
+    return ShardStore(folder, functools.partial(numbers, seed=3))
+
+
+def test_a_shard_is_made_once_and_read_again(tmp_path):
+    kept = store(tmp_path)
+    tensors, records = kept.read(2)
+    stamp = os.stat(kept.path(2)).st_mtime_ns
+    again, _ = kept.read(2)
+    assert torch.equal(tensors["x"], again["x"])
+    assert records == [{"index": 2}]
+    assert os.stat(kept.path(2)).st_mtime_ns == stamp
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_make_the_same_shards(tmp_path, workers):
+    with made_ahead(store(tmp_path), 0, 5, workers) as read:
+        for index in range(5):
+            assert torch.equal(read(index)[0]["x"], numbers(index, 3)[0]["x"])
+
+
+def test_tokens_keep_pieces_apart():
+    wave = torch.arange(10, dtype=torch.int16)
+    records = [{"samples": 4, "captions": ["a"]}, {"samples": 6, "captions": ["b"]}]
+    shard = encode_shard(({"wave": wave}, records), lambda w: (w[:, :, ::2] * 32767).round().long().expand(-1, 3, -1))
+    first, second = pieces(shard)
+    assert first.codes_KT.tolist() == [[0, 2]] * 3
+    assert second.codes_KT.tolist() == [[4, 6, 8]] * 3
+    assert second.record["captions"] == ["b"]
+
+
+def test_a_crop_has_its_length_and_marks_what_is_missing():
+    shard = {"codes": torch.arange(12, dtype=torch.int16).view(2, 6)}, [{"frames": 6}]
+    (piece,) = pieces(shard)
+    short = crop(piece, 4, 99, torch.Generator().manual_seed(0))
+    assert short.shape == (2, 4)
+    assert (short[1] - short[0]).tolist() == [6] * 4
+    assert crop(piece, 8, 99, torch.Generator().manual_seed(0))[:, 6:].tolist() == [[99, 99]] * 2

@@ -1,0 +1,117 @@
+"""Text to music: seeds, lengths, streaming, batches and files, on a small model with random weights."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from toccata.clip import Clip
+from toccata.codecs import soundstream
+from toccata.encoders.text import load_text_encoder
+from toccata.errors import InputError, WeightsError
+from toccata.models.musicgen import pipeline
+from toccata.models.musicgen.config import mini
+from toccata.models.musicgen.network import MusicGenNetwork
+from toccata.prompt import Prompt
+
+
+def randomised(module, std=0.05):
+    for parameter in module.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=std)
+    return module
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    codec = randomised(soundstream.SoundStream(replace(soundstream.mini(), levels=3, vocabulary=32)))
+    for level in codec.quantiser.levels:
+        torch.nn.init.normal_(level.get_buffer("codes_VD"))
+    config = replace(mini(), width=32, layers=2, heads=2, codebooks=3, vocabulary=32, window_seconds=2.0)
+    return pipeline.MusicGen(randomised(MusicGenNetwork(config), 0.3), codec, load_text_encoder(), "tiny", "abc")
+
+
+def test_the_same_seed_gives_the_same_samples(model):
+    first, again = (model.generate("slow piano", 1.0, seed=7) for _ in range(2))
+    assert np.array_equal(first.samples, again.samples)
+    assert not np.array_equal(first.samples, model.generate("slow piano", 1.0, seed=8).samples)
+
+
+def test_a_clip_of_a_list_equals_its_own_single_run(model):
+    prompts = ["slow piano", "loud drums", "a harp", "jazz with a long saxophone solo over walking bass"]
+    clips = model.generate(prompts, 1.0, seed=3)
+    assert np.array_equal(clips[2].samples, model.generate(prompts[2], 1.0, seed=3).samples)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.01, 2.5, 5.3])
+def test_a_clip_is_exactly_as_long_as_asked_also_past_the_window(model, seconds):
+    clip = model.generate("slow piano", seconds, seed=1)
+    assert clip.samples.shape == (1, round(seconds * 24000))
+    assert clip.samples.dtype == np.float32
+
+
+def test_streamed_parts_join_to_the_whole(model):
+    parts = list(model.stream("slow piano", 4.2, seed=5))
+    assert len(parts) > 2
+    assert np.array_equal(Clip.join(parts).samples, model.generate("slow piano", 4.2, seed=5).samples)
+
+
+def test_a_longer_clip_starts_as_the_shorter_one(model):
+    short, long = (model.generate("slow piano", s, seed=5).samples for s in (1.0, 1.5))
+    assert np.allclose(short[:, :20000], long[:, :20000], atol=1e-6)
+
+
+def test_prompts_and_negative_prompts_matter(model):
+    plain = model.generate("slow piano", 1.0, seed=2).samples
+    assert not np.array_equal(plain, model.generate("fast drums", 1.0, seed=2).samples)
+    assert not np.array_equal(plain, model.generate(Prompt("slow piano", "drums"), 1.0, seed=2).samples)
+
+
+def test_a_story_changes_its_text_on_time():
+    prompt = Prompt.story({0: "calm piano", 15: "full orchestra"})
+    assert [pipeline.text_at(prompt, s) for s in (0, 14.9, 15, 40)] == ["calm piano"] * 2 + ["full orchestra"] * 2
+
+
+def test_continuing_keeps_what_was_heard_and_adds_what_was_asked(model):
+    before = model.generate("slow piano", 1.0, seed=1)
+    after = model.continue_(before, "slow piano", 2.0, seed=1)
+    assert after.seconds == pytest.approx(3.0, abs=0.05)
+
+
+def test_the_end_fades_to_silence(model):
+    assert abs(model.generate("slow piano", 1.0, seed=1).samples[0, -1]) < 1e-3
+
+
+def test_a_model_survives_the_disk(model, tmp_path):
+    soundstream.save_soundstream(tmp_path / "soundstream-mini", model.codec)
+    pipeline.save_musicgen(tmp_path / "tiny", model.network, codec="soundstream-mini", text="text-mini")
+    again = pipeline.load_pipeline(tmp_path / "tiny", "cpu")
+    assert len(again.weights_sha256) == 64
+    assert again.generate("slow piano", 1.0, seed=1).seconds == 1.0
+
+
+def test_a_model_without_its_codec_says_so(model, tmp_path):
+    pipeline.save_musicgen(tmp_path / "tiny", model.network, codec="no-such-codec", text="text-mini")
+    with pytest.raises(WeightsError, match="needs the codec"):
+        pipeline.load_pipeline(tmp_path / "tiny")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), 1e9, "ten", None])
+def test_impossible_lengths_are_refused(model, seconds):
+    with pytest.raises(InputError, match="seconds must be a number from 1"):
+        model.generate("slow piano", seconds)
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "🎹🎶", "x" * 100_000, []])
+def test_prompts_without_words_are_refused(model, prompt):
+    with pytest.raises(InputError):
+        model.generate(prompt)
+
+
+def test_unknown_devices_and_precisions_are_refused():
+    with pytest.raises(InputError, match="not available here"):
+        pipeline.pick_device("cuda:99")
+    with pytest.raises(InputError, match="choose auto"):
+        pipeline.pick_dtype("int3", torch.device("cpu"))
