@@ -68,7 +68,7 @@ def test_tempos_are_distinct_vectors_and_near_tempos_lie_nearest(encoder: TextEn
     assert float(alike.fill_diagonal_(-1).max()) < 0.999
     for bpm in (60, 90, 120, 150, 180):
         near, far = alike[bpm - 40, bpm + 2 - 40], alike[bpm - 40, bpm * 5 // 4 - 40]
-        assert near > 0.9 and far < 0.85
+        assert near > 0.75 and near > far + 0.1
     assert float(features.pooled_BD[90 - 40] @ features.pooled_BD[170 - 40]) < 0.85
 
 

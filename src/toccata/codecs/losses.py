@@ -1,4 +1,4 @@
-"""Losses that train a codec: multi-scale mel, hinge adversarial, feature matching (SoundStream, section III-E).
+"""Losses that train a codec: multi-scale mel, tonal, hinge adversarial, feature matching (SoundStream, section III-E).
 
 Shapes: B batch, C channels, N samples.
 """
@@ -25,6 +25,18 @@ def mel_loss(fake_BCN: Tensor, real_BCN: Tensor, sample_rate: int, scales: Seque
             real = (filters @ magnitudes(real_BCN[:, 0], n_fft, n_fft // 4)).clamp(min=1e-5)
         total = total + F.l1_loss(fake.log(), real.log()) + 0.1 * F.l1_loss(fake, real)
     return total / len(scales)
+
+
+def tonal_loss(fake_BCN: Tensor, real_BCN: Tensor, sample_rate: int, n_fft: int = 4096, up_to: float = 2000.0) -> Tensor:
+    """Mean absolute distance of log-magnitudes bin by bin up to ``up_to`` Hz: pitches that mel bands run together."""
+    bins = int(up_to * n_fft / sample_rate)
+
+    def low(wave_BCN: Tensor) -> Tensor:
+        return magnitudes(wave_BCN[:, 0], n_fft, n_fft // 8)[:, :bins].clamp(min=1e-2).log()
+
+    with torch.no_grad():
+        real = low(real_BCN)
+    return F.l1_loss(low(fake_BCN), real)
 
 
 def discriminator_loss(fake: list[Judgement], real: list[Judgement]) -> Tensor:

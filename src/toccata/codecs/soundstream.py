@@ -1,7 +1,7 @@
 """SoundStream (arXiv 2107.03312): a neural codec with residual vector quantisation, 24 kHz mono.
 
 ``full()`` is the network as published at MusicLM's rate (50 Hz, 12 x 1024). ``mini()`` keeps the quantiser and its
-training, and replaces the convolutions over samples by ConvNeXt blocks over frames: the encoder sees log-mel frames
+training, and replaces the convolutions over samples by ConvNeXt blocks over frames: the encoder sees magnitudes
 only (no phase, so a language model learns its tokens sooner), the decoder predicts a short-time spectrum.
 
 Shapes: B batch, C channels (1), N samples, T frames, D latent width, K codebooks.
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.audio.mel import log_mel
+from toccata.audio.mel import log_mel, magnitudes
 from toccata.errors import InputError, WeightsError
 from toccata.nn.convnext import ConvNeXtBlock
 from toccata.nn.istft import ISTFTHead
@@ -39,6 +39,7 @@ class SoundStreamConfig:
     channels: int = 32
     strides: tuple[int, ...] = (3, 4, 5, 8)
     mel_bands: int = 128
+    low_bins: int = 160
     hop: int = 240
     encoder_width: int = 320
     encoder_depth: int = 4
@@ -63,17 +64,21 @@ def mini() -> SoundStreamConfig:
     return SoundStreamConfig(kind="frames", stride=960, latent=64)
 
 
-class MelEncoder(nn.Module):
-    """wave_BN -> latent_BTD from log-mel frames; looks 512 samples (21 ms) ahead."""
+class SpectrumEncoder(nn.Module):
+    """wave_BN -> latent_BTD from magnitudes only; looks 2,048 samples (85 ms) ahead.
 
-    n_fft = 1024
+    A mel spectrogram tells timbre and onsets; the lowest bins of a longer transform tell the pitches that mel bands,
+    26 Hz wide below 1 kHz, run together.
+    """
+
+    mel_fft, low_fft = 1024, 4096
 
     def __init__(self, config: SoundStreamConfig) -> None:
         super().__init__()
         self.config = config
         self.group = config.stride // config.hop
         fine = config.encoder_width // 2
-        self.lift = nn.Linear(config.mel_bands, fine)
+        self.lift = nn.Linear(config.mel_bands + config.low_bins, fine)
         self.fine = ConvNeXtBlock(fine, kernel=5)
         self.merge = nn.Linear(fine * self.group, config.encoder_width)
         self.blocks = nn.Sequential(*(ConvNeXtBlock(config.encoder_width) for _ in range(config.encoder_depth)))
@@ -81,15 +86,18 @@ class MelEncoder(nn.Module):
         self.project = nn.Linear(config.encoder_width, config.latent)
 
     def features(self, wave_BN: Tensor) -> Tensor:
-        """Normalised log-mel frames (B, N // hop, bands)."""
-        mel = log_mel(wave_BN, self.config.sample_rate, self.n_fft, self.config.hop, self.config.mel_bands, 1e-4)
-        return (mel[..., : wave_BN.shape[-1] // self.config.hop].transpose(1, 2) + 4.0) / 2.5
+        """Logarithms of mel magnitudes and of the lowest bins, about unit variance: (B, N // hop, bands + bins)."""
+        config, frames = self.config, wave_BN.shape[-1] // self.config.hop
+        mel = log_mel(wave_BN, config.sample_rate, self.mel_fft, config.hop, config.mel_bands, 1e-4)
+        low = magnitudes(wave_BN, self.low_fft, config.hop)[:, : config.low_bins].clamp(min=1e-3).log()
+        both = torch.cat([(mel + 4.0) / 2.5, low / 3.0], dim=1)
+        return both[..., :frames].transpose(1, 2)
 
     def forward(self, wave_BN: Tensor) -> Tensor:
         return self.trunk(self.features(wave_BN))
 
-    def trunk(self, mel_BTM: Tensor) -> Tensor:
-        hidden = self.fine(self.lift(mel_BTM))
+    def trunk(self, features_BTM: Tensor) -> Tensor:
+        hidden = self.fine(self.lift(features_BTM))
         B, T, D = hidden.shape
         hidden = self.merge(hidden.reshape(B, T // self.group, D * self.group))
         return self.project(self.norm(self.blocks(hidden)))
@@ -134,7 +142,7 @@ class SoundStream(nn.Module):
             self.encoder = SEANetEncoder(config.channels, config.strides, config.latent)
             self.decoder = SEANetDecoder(config.channels, config.strides, config.latent)
         elif config.kind == "frames":
-            self.encoder, self.decoder = MelEncoder(config), FrameDecoder(config)
+            self.encoder, self.decoder = SpectrumEncoder(config), FrameDecoder(config)
         else:
             raise InputError(f"unknown kind of codec {config.kind!r}; it is 'seanet' or 'frames'")
         # Unit variance in every dimension keeps the latents from shrinking to where one code is enough.

@@ -117,8 +117,9 @@ GROOVES: dict[str, dict[int, tuple[Groove, ...]]] = {
         {"kick": "X...x.....x.x...", "clap": "........X.......", "hat": "X.o.X.ooX.o.Xooo"},
     )},
     "breakbeat": {4: (
-        {"kick": "X.x.....o.x.....", "snare": "....X..g....X..g", "hat": "X.o.X.o.X.o.X.o."},
-        {"kick": "X.......o.x.....", "snare": "....X..g....X...", "ride": "X.g.X.g.X.g.X.g."},
+        {"kick": "X.x.....X.......", "snare": "....X.......X..g", "hat": "X.g.X.g.X.g.X.g."},
+        {"kick": "X.......x.o.....", "snare": "....X.......X...", "ride": "X...X...X...X...",
+         "hat": "..o...o...o...o."},
     )},
     "country": {4: (
         {"kick": "X.......X.......", "snare": "....x.......x...", "hat": "x.o.x.o.x.o.x.o."},

@@ -21,10 +21,10 @@ PROGRESSIONS: dict[str, Progressions] = {
         "dorian": ("i | IV | i | IV", "i | VII | IV | i"),
     },
     "metal": {
-        "minor": ("i5 | i5 | VI5 | VII5", "i5 | VI5 | III5 | VII5", "i5 | i5 | iv5 | V5", "VI5 | VII5 | i5 | i5",
-            "i5 | VII5 | VI5 | V5"),
-        "phrygian": ("i5 | i5 | II5 | i5", "i5 | II5 | i5 | vii5", "i5 | vi5 | II5 | i5"),
-        "dorian": ("i5 | IV5 | i5 | VII5", "i5 | III5 | IV5 | i5"),
+        "minor": ("i | i | VI | VII", "i | VI | III | VII", "i | i | iv | V", "VI | VII | i | i",
+            "i | VII | VI | V"),
+        "phrygian": ("i | i | II | i", "i | II | i | vii", "i | VI | II | i"),
+        "dorian": ("i | IV | i | VII", "i | III | IV | i"),
     },
     "blues": {
         "mixolydian": ("I7 | IV7 | I7 | I7 | IV7 | IV7 | I7 | I7 | V7 | IV7 | I7 | V7",
@@ -171,7 +171,7 @@ CADENCES: dict[str, dict[str, tuple[str, ...]]] = {
     "jazz": {"major": ("ii7 V7", "ii9 V13", "V13"), "minor": ("iim7b5 V7b9", "V7b9", "iim7b5 V7")},
     "pop": {"major": ("V", "IV V", "IV", "Vsus4 V"), "minor": ("V", "VII", "iv V", "VI VII")},
     "modal": {"major": ("V", "V7", "IV V"), "minor": ("VII", "V", "v")},
-    "power": {"major": ("V5", "bVII5"), "minor": ("V5", "VII5")},
+    "power": {"major": ("V", "bVII"), "minor": ("V", "VII")},
     "blues": {"major": ("V7",), "minor": ("V7",)},
     "plagal": {"major": ("IV", "V", "IV V"), "minor": ("iv", "V", "iv V")},
 }

@@ -86,7 +86,7 @@ def render(
 
 @lru_cache(maxsize=2)
 def _players(name: str, sample_rate: int) -> Sampler:
-    """One sampler a font and rate: reading a font takes half a second; its samples are decoded as they are used."""
+    """One sampler a font and rate: it keeps the samples that it has decoded."""
     return Sampler(SoundFont(find(name)), sample_rate)
 
 

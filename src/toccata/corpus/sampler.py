@@ -66,18 +66,19 @@ class Sampler:
         strikes: dict[tuple[Zone, int, int], list[_Strike]] = defaultdict(list)
         for zone, sound, choked_at in self._assign(sounds, program, drums):
             first = max(round(sound.start * self.sample_rate), 0)
-            end = min(sound.start + sound.seconds, choked_at)
+            # A stroke rings on after its note, so what will be choked is held until then.
+            choked = choked_at < np.inf and zone.loop is None
+            end = choked_at if choked else sound.start + sound.seconds
             if first < frames:
                 held = min(max(round(end * self.sample_rate) - first, 1), frames - first)
                 shade = sound.velocity // _SHADE if zone.shaded else 0
-                strikes[zone, sound.pitch, shade].append(_Strike(first, held, sound.velocity, end >= choked_at))
+                strikes[zone, sound.pitch, shade].append(_Strike(first, held, sound.velocity, choked))
         for (zone, pitch, shade), struck in strikes.items():
             self._strike(out_CN, zone, pitch, shade, struck)
         return out_CN
 
     def _covering(self, program: int, drums: bool, pitch: int, velocity: int) -> tuple[Zone, ...]:
-        presets = self._font.presets
-        zones = presets.get((128, program), presets[128, 0]) if drums else presets[0, program]
+        zones = self._font.zones(128 if drums else 0, program)
         return tuple(zone for zone in zones if zone.covers(pitch, velocity))
 
     def _assign(self, sounds: Sequence[Sound], program: int, drums: bool) -> list[tuple[Zone, Sound, float]]:

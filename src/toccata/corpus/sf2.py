@@ -126,7 +126,7 @@ class Zone:
 
 
 class SoundFont:
-    """A SoundFont 3 file in memory: ``presets[bank, program]`` are its zones; drum kits are bank 128.
+    """A SoundFont 3 file in memory. Melodic presets are in bank 0, drum kits in bank 128.
 
     Raises InputError when the file isn't a SoundFont 3.
     """
@@ -144,14 +144,17 @@ class SoundFont:
             name: np.frombuffer(self._data, kind, found[name][1] // kind.itemsize, found[name][0])
             for name, kind in _TABLES.items()
         }
-        self._instruments = [
-            self._zones("inst", index, _DEFAULTS, _VELOCITY_ATTENUATES)
-            for index in range(len(self._tables["inst"]) - 1)
-        ]
-        self.presets: dict[tuple[int, int], tuple[Zone, ...]] = {
-            (int(head["bank"]), int(head["program"])): self._preset(index)
-            for index, head in enumerate(self._tables["phdr"][:-1])
+        self._presets = {
+            (int(head["bank"]), int(head["program"])): index for index, head in enumerate(self._tables["phdr"][:-1])
         }
+        self._read: dict[int, tuple[Zone, ...]] = {}
+
+    def zones(self, bank: int, program: int) -> tuple[Zone, ...]:
+        """The zones of a preset; for a program or kit that the font lacks, those of its bank's first."""
+        index = self._presets.get((bank, program), self._presets.get((bank, 0), 0))
+        if index not in self._read:
+            self._read[index] = self._preset(index)
+        return self._read[index]
 
     def wave(self, sample: int) -> tuple[np.ndarray, int]:
         """Decode one sample: float32 (samples,) in [-1, 1] and its rate in Hz."""
@@ -184,7 +187,7 @@ class SoundFont:
         zones = [
             self._zone(added, more, generators, modulators)
             for added, more in self._zones("phdr", index, _NOTHING_ADDED, {})
-            for generators, modulators in self._instruments[added[INSTRUMENT]]
+            for generators, modulators in self._zones("inst", added[INSTRUMENT], _DEFAULTS, _VELOCITY_ATTENUATES)
         ]
         return tuple(z for z in zones if z.keys[0] <= z.keys[1] and z.velocities[0] <= z.velocities[1])
 

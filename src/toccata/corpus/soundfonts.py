@@ -112,6 +112,7 @@ def _extract(archive: tarfile.TarFile, font: _Font) -> None:
     try:
         if _sha256(Path(part.name)) != font.sha256:
             raise InputError(f"The {font.file} that was fetched is not the one expected.{_how_to_get(font)}")
+        os.chmod(part.name, 0o644)
         os.replace(part.name, target)
     finally:
         Path(part.name).unlink(missing_ok=True)

@@ -95,7 +95,8 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
                 made_BCN = codec.synthesise(quantised.latent_BTD)
             mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
             score = score_loss(score_head(quantised.first_BTD), roll_BTR)
-            loss = mel + 0.25 * quantised.loss + 0.3 * score
+            tonal = losses.tonal_loss(made_BCN, wave_BCN, codec.config.sample_rate)
+            loss = mel + 0.5 * tonal + 0.25 * quantised.loss + 0.3 * score
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             for group in optimiser.param_groups:
@@ -107,7 +108,7 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
                 use = [perplexity(c, codec.config.vocabulary) for c in quantised.codes_BKT.unbind(1)]
                 rate = (time.monotonic() - started) / 50
                 started = time.monotonic()
-                print(f"codes {step}/{recipe.steps} mel {mel:.3f} score {score:.3f} commit {quantised.loss:.3f} "
+                print(f"codes {step}/{recipe.steps} mel {mel:.3f} tonal {tonal:.3f} score {score:.3f} commit {quantised.loss:.3f} "
                       f"use {min(use):.2f}-{max(use):.2f} {rate:.2f} s/step", flush=True)  # fmt: skip
             if step % 250 == 0 or step == recipe.steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
@@ -151,8 +152,9 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
                     real = judges(real_BCN)
                 adversarial, feature = losses.adversarial_loss(fake), losses.feature_loss(fake, real)
             mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
+            tonal = losses.tonal_loss(made_BCN, wave_BCN, codec.config.sample_rate)
             ramp = min(1.0, step / 300)
-            (10 * mel + ramp * (adversarial + 5 * feature)).backward()
+            (10 * mel + 5 * tonal + ramp * (adversarial + 5 * feature)).backward()
             nn.utils.clip_grad_norm_(codec.decoder.parameters(), 10.0)
             scale = warmup_cosine(step, recipe.adversarial_steps, 100)
             for group in maker.param_groups:
@@ -164,7 +166,7 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
             if step % 20 == 0:
                 rate = (time.monotonic() - started) / 20
                 started = time.monotonic()
-                print(f"sound {step}/{recipe.adversarial_steps} mel {mel:.3f} critic {critic_loss:.3f} "
+                print(f"sound {step}/{recipe.adversarial_steps} mel {mel:.3f} tonal {tonal:.3f} critic {critic_loss:.3f} "
                       f"adversarial {adversarial:.3f} feature {feature:.3f} {rate:.2f} s/step", flush=True)  # fmt: skip
             if step % 100 == 0 or step == recipe.adversarial_steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)

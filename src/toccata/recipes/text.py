@@ -64,7 +64,7 @@ class TextRecipe:
 
 
 def train(recipe: TextRecipe) -> None:
-    """Make the encoder and write it to ``recipe.out``: some three minutes on one idle core, the same bytes every time."""
+    """Make the encoder and write it to ``recipe.out``: three minutes on an idle core, the same bytes each time."""
     torch.set_num_threads(1)
     teacher = MiniLM()
     synsets = read(recipe.wordnet)

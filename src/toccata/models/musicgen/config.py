@@ -50,14 +50,14 @@ def large() -> MusicGenConfig:
 def mini() -> MusicGenConfig:
     """musicgen-mini: soundstream-mini's first levels at 25 Hz."""
     return MusicGenConfig(
-        width=320,
+        width=256,
         layers=8,
-        heads=5,
+        heads=4,
         codebooks=6,
         vocabulary=1024,
         frame_rate=25.0,
         text_width=256,
         text_layers=2,
         positions="rotary",
-        window_seconds=16.0,
+        window_seconds=12.0,
     )

@@ -53,6 +53,7 @@ class MusicGenNetwork(nn.Module):
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=self.config.codebooks**-0.5)
+        nn.init.normal_(self.heads.weight, std=0.02)  # all codes about equally likely
         # Every block starts as the identity, so that depth does not disturb the first steps.
         for name, parameter in self.named_parameters():
             if name.endswith(("out.weight", "down.weight")):
