@@ -183,17 +183,10 @@ def test_a_wrong_mode_is_one_line(tmp_path: Path):
     assert done.stderr == "error: setup takes run or dev, not 'everything'\n"
 
 
-def test_benchmarks_are_named_by_their_modules_and_get_their_options(tmp_path: Path):
+def test_benchmarks_get_their_options_and_alone_write_to_stdout(tmp_path: Path):
     checkout = Checkout(tmp_path, [], gpu=False)
-    checkout.program(
-        ".venv/bin/python", f'case "$*" in "-c import importlib, sys"*) exec "{sys.executable}" "$@" ;; esac'
-    )
+    checkout.program(".venv/bin/python", f'case "$*" in "-m benchmarks"*) exec "{sys.executable}" "$@" ;; esac')
     (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks/two_words.py").write_text("def main(argv):\n    print(argv)\n    return 3\n")
-    (tmp_path / "benchmarks/common.py").write_text("def shared():\n    return 1\n")
-    assert checkout.run("bench", "list").stdout == "two-words\n"
-    done = checkout.run("bench", "two-words", "--quick")
-    assert (done.stdout, done.returncode) == ("['--quick']\n", 3)
-    unknown = checkout.run("bench", "common")
-    assert unknown.returncode == 2
-    assert unknown.stderr.startswith("error: there is no benchmark 'common'; choose one of: two-words")
+    (tmp_path / "benchmarks/__main__.py").write_text("import sys\nprint(sys.argv[1:])\nsys.exit(3)\n")
+    done = checkout.run("bench", "codec", "--quick")
+    assert (done.stdout, done.returncode) == ("['codec', '--quick']\n", 3)

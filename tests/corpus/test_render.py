@@ -98,9 +98,9 @@ def test_a_closed_hat_cuts_an_open_one(fonts: tuple[str, ...]):
     players = Sampler(SoundFont(soundfont("musescore-general")), RATE)
     rings = players.play([Sound(0, 0.1, 46, 100)], 0, RATE, drums=True)
     cut = players.play([Sound(0, 0.1, 46, 100), Sound(0.2, 0.1, 42, 1)], 0, RATE, drums=True)
-    after = slice(RATE * 3 // 10, RATE // 2)
-    assert np.array_equal(rings[:, : RATE // 5], cut[:, : RATE // 5])
-    assert np.abs(cut[:, after]).max() < 0.1 * np.abs(rings[:, after]).max()
+    before, after = slice(0, RATE // 5), slice(RATE * 3 // 10, RATE // 2)
+    np.testing.assert_allclose(np.abs(cut[:, before]).max(), np.abs(rings[:, before]).max())
+    assert np.abs(cut[:, after]).max() < 0.01 * np.abs(rings[:, after]).max()
 
 
 def test_drum_kits_differ(fonts: tuple[str, ...]):

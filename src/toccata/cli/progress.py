@@ -34,7 +34,7 @@ def _lines(label: str) -> Callable[[float, float], None]:
     def update(done: float, total: float) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last < _LINE_EVERY or done <= 0:
+        if now - last < _LINE_EVERY or not 0 < done < total:
             return
         last = now
         left = (now - start) * (total - done) / done

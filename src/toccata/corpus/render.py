@@ -105,8 +105,6 @@ def _play(players: Sampler, score: Score, track: Track, frames: int) -> np.ndarr
     instrument = INSTRUMENTS.get(track.instrument)
     if instrument is None:
         raise InputError(f"{track.instrument!r} is not an instrument of the band; see corpus/instruments.py for those.")
-    sounds = [
-        Sound(score.seconds_at(n.start), score.seconds_at(n.duration), n.pitch, n.velocity) for n in track.notes
-    ]
+    sounds = [Sound(score.seconds_at(n.start), score.seconds_at(n.duration), n.pitch, n.velocity) for n in track.notes]
     program = track.kit if track.is_drums else instrument.program
     return players.play(sounds, program, frames, drums=track.is_drums)

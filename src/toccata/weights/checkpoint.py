@@ -27,6 +27,7 @@ def save(
     names = [f"model-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
     for name, shard in zip(names, shards, strict=True):
         save_file(shard, folder / f"{name}.part")
+        (folder / f"{name}.part").chmod(0o644)  # safetensors makes files that only their owner can read
         os.replace(folder / f"{name}.part", folder / name)
     (folder / "config.json.part").write_text(json.dumps({**config, "weights": names}, indent=1) + "\n")
     os.replace(folder / "config.json.part", folder / "config.json")

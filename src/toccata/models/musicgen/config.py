@@ -53,7 +53,6 @@ def mini() -> MusicGenConfig:
         width=256,
         layers=8,
         heads=4,
-        codebooks=6,
         vocabulary=1024,
         frame_rate=25.0,
         text_width=256,
