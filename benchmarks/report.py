@@ -49,7 +49,7 @@ def compared(metric: str, value: float, unit: str, against: float, control: floa
 def to_json(bench: str, figure: Figure, device: str, commit: str) -> str:
     """One line with exactly the keys bench, metric, value, unit, against, ratio, control, n, device, commit."""
     fields = {key: _tidy(value) for key, value in asdict(figure).items()}
-    return json.dumps({"bench": bench, **fields, "device": device, "commit": commit})
+    return json.dumps({"bench": bench, **fields, "device": device, "commit": commit}, ensure_ascii=False)
 
 
 def _tidy(value: object) -> object:

@@ -59,25 +59,29 @@ class VectorQuantiser(nn.Module):
     def _revive(self, x_ND: Tensor, generator: torch.Generator) -> None:
         dead = self.usage_V < self.dead_below * self.usage_V.mean()
         if count := int(dead.sum()):
-            rows = torch.randint(len(x_ND), (count,), generator=generator, device=generator.device).to(x_ND.device)
+            rows = self._rows(len(x_ND), count, generator)
             self.codes_VD[dead] = x_ND[rows]
             self.usage_V[dead] = self.usage_V.mean()
             self.sums_VD[dead] = x_ND[rows] * self.usage_V[dead][:, None]
 
     @torch.no_grad()
     def start(self, x_ND: Tensor, generator: torch.Generator, iterations: int = 10) -> None:
-        """K-means over ``x_ND`` as the first codebook."""
-        rows = torch.randint(len(x_ND), (len(self.usage_V),), generator=generator, device=generator.device)
-        self.codes_VD.copy_(x_ND[rows.to(x_ND.device)])
+        """K-means over ``x_ND`` from random rows; a code without rows starts again from another one."""
+        self.codes_VD.copy_(x_ND[self._rows(len(x_ND), len(self.usage_V), generator)])
+        counts = self.usage_V
         for _ in range(iterations):
             codes = self.encode(x_ND)
             counts = torch.bincount(codes, minlength=len(self.usage_V)).to(x_ND.dtype)
             sums = torch.zeros_like(self.sums_VD).index_add_(0, codes, x_ND)
-            empty = counts == 0
-            self.codes_VD.copy_(torch.where(empty[:, None], self.codes_VD, sums / counts.clamp(min=1)[:, None]))
+            fresh = x_ND[self._rows(len(x_ND), len(counts), generator)]
+            self.codes_VD.copy_(torch.where(counts[:, None] == 0, fresh, sums / counts.clamp(min=1)[:, None]))
         self.usage_V.copy_(counts.clamp(min=1))
         self.sums_VD.copy_(self.codes_VD * self.usage_V[:, None])
         self.started.fill_(True)
+
+    def _rows(self, rows: int, count: int, generator: torch.Generator) -> Tensor:
+        drawn = torch.randint(rows, (count,), generator=generator, device=generator.device)
+        return drawn.to(self.codes_VD.device)
 
 
 class ResidualVectorQuantiser(nn.Module):
@@ -91,6 +95,14 @@ class ResidualVectorQuantiser(nn.Module):
         level = self.levels[index]
         assert isinstance(level, VectorQuantiser)
         return level
+
+    @torch.no_grad()
+    def fit(self, x_ND: Tensor, generator: torch.Generator, iterations: int = 25) -> None:
+        """K-means of every level on what the ones before leave over of ``x_ND``: for an encoder that has settled."""
+        for index in range(len(self.levels)):
+            level = self._level(index)
+            level.start(x_ND, generator, iterations)
+            x_ND = x_ND - level.decode(level.encode(x_ND))
 
     @torch.no_grad()
     def encode(self, latent_BTD: Tensor, levels: int | None = None) -> Tensor:

@@ -39,6 +39,7 @@ class CodecRecipe:
     preset: str = "mini"
     steps: int = 2500
     free_steps: int = 100
+    refit_steps: int = 100
     adversarial_steps: int = 3000
     batch: int = 16
     seconds: float = 1.92
@@ -64,6 +65,19 @@ def train(recipe: CodecRecipe) -> None:
     quicken(recipe, codec)
     if reconstruct(recipe, codec, deadline):
         polish(recipe, codec, deadline)
+
+
+def refit(recipe: CodecRecipe, codec: SoundStream, read: Callable[[int], Shard]) -> None:
+    """Between the phases: the codebooks once more, by k-means over many latents of the encoder as it has become."""
+    draw = sampler(recipe, codec, read)
+    codec.eval()
+    with torch.no_grad():
+        latents = [codec.latents(draw(recipe.steps - 1 - back)[0]).flatten(0, 1) for back in range(recipe.refit_steps)]
+    x_ND = torch.cat(latents)
+    codec.quantiser.fit(x_ND, torch.Generator().manual_seed(recipe.seed))
+    codes_BKT = codec.quantiser.encode(x_ND[None])
+    use = [perplexity(c, codec.config.vocabulary) for c in codes_BKT.unbind(1)]
+    print("refitted codebooks, use " + " ".join(f"{u:.2f}" for u in use), flush=True)
 
 
 def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
@@ -108,8 +122,8 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
                 use = [perplexity(c, codec.config.vocabulary) for c in quantised.codes_BKT.unbind(1)]
                 rate = (time.monotonic() - started) / 50
                 started = time.monotonic()
-                print(f"codes {step}/{recipe.steps} mel {mel:.3f} tonal {tonal:.3f} score {score:.3f} commit {quantised.loss:.3f} "
-                      f"use {min(use):.2f}-{max(use):.2f} {rate:.2f} s/step", flush=True)  # fmt: skip
+                print(f"codes {step}/{recipe.steps} mel {mel:.3f} tonal {tonal:.3f} score {score:.3f} "
+                      f"commit {quantised.loss:.3f} use {min(use):.2f}-{max(use):.2f} {rate:.2f} s/step", flush=True)  # fmt: skip
             if step % 250 == 0 or step == recipe.steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
                 save_soundstream(recipe.out / "codec", codec, recipe=f"codes {step} steps")
@@ -120,8 +134,8 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
 
 def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
     """Phase 2: the decoder against discriminators, codes frozen."""
-    for part in (codec.encoder, codec.quantiser):
-        part.requires_grad_(False).eval()
+    codec.requires_grad_(False).eval()
+    codec.decoder.requires_grad_(True)
     judges = Discriminators((1024, 512, 256), wave_scales=1, channels=16).to(recipe.device)
     maker = torch.optim.AdamW(codec.decoder.parameters(), 3e-4, betas=(0.8, 0.99), weight_decay=1e-3)
     critic = torch.optim.AdamW(judges.parameters(), 3e-4, betas=(0.8, 0.99), weight_decay=1e-3)
@@ -131,6 +145,10 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
     started = time.monotonic()
     with made_ahead(band(recipe), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
         draw = sampler(recipe, codec, read)
+        if step == 0:
+            refit(recipe, codec, read)
+            remember(path, parts, codec, step)
+            save_soundstream(recipe.out / "codec", codec, recipe=f"codes {recipe.steps} steps")
         while step < recipe.adversarial_steps:
             wave_BCN, _ = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + 10**5 + step)
@@ -166,8 +184,8 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
             if step % 20 == 0:
                 rate = (time.monotonic() - started) / 20
                 started = time.monotonic()
-                print(f"sound {step}/{recipe.adversarial_steps} mel {mel:.3f} tonal {tonal:.3f} critic {critic_loss:.3f} "
-                      f"adversarial {adversarial:.3f} feature {feature:.3f} {rate:.2f} s/step", flush=True)  # fmt: skip
+                print(f"sound {step}/{recipe.adversarial_steps} mel {mel:.3f} tonal {tonal:.3f} "
+                      f"critic {critic_loss:.3f} adversarial {adversarial:.3f} feature {feature:.3f} {rate:.2f} s/step", flush=True)  # fmt: skip
             if step % 100 == 0 or step == recipe.adversarial_steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
                 save_soundstream(recipe.out / "codec", codec, recipe=f"codes {recipe.steps} + sound {step} steps")

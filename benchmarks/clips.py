@@ -1,0 +1,41 @@
+"""Generated clips, kept under runs/bench/clips so that an interrupted run goes on where it stopped."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.held_out import RATE
+from benchmarks.report import CACHE
+from toccata.audio.resample import resample
+from toccata.clip import Clip, Generator
+
+
+def generated(model: Generator, prompts: Sequence[str], seconds: float, first_seed: int) -> Iterator[np.ndarray]:
+    """A mono wave at 24 kHz for each prompt, prompt i with seed ``first_seed + i``."""
+    folder = CACHE / "clips" / fingerprint(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, prompt in enumerate(prompts, start=first_seed):
+        wanted = hashlib.sha256(f"{prompt}|{seconds}|{seed}".encode()).hexdigest()[:16]
+        path = folder / f"{wanted}.npy"
+        if not path.is_file():
+            _write(path, _wave(model.generate(prompt, seconds=seconds, seed=seed)))
+        yield np.load(path).astype(np.float32) / 32767
+
+
+def fingerprint(model: Generator) -> str:
+    """The weights' hash and what a second of sound comes to, so that no change anywhere leaves old clips in use."""
+    clip = model.generate("a short test of the piano", seconds=1, seed=0)
+    return f"{model.weights_sha256[:12]}-{hashlib.sha256(clip.samples.tobytes()).hexdigest()[:12]}"
+
+
+def _wave(clip: Clip) -> np.ndarray:
+    return resample(clip.samples.mean(0, keepdims=True), clip.sample_rate, RATE)[0]
+
+
+def _write(path: Path, wave_N: np.ndarray) -> None:
+    part = path.with_suffix(f".{os.getpid()}.part.npy")
+    np.save(part, np.round(wave_N * 32767).astype(np.int16))
+    os.replace(part, path)
