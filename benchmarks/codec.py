@@ -1,4 +1,4 @@
-"""``codec``: what soundstream-mini keeps of music, on held-out band pieces and on real recordings, at 4, 6, 12 levels."""
+"""``codec``: what soundstream-mini keeps of held-out band pieces and of real recordings, at 4, 6 and 12 levels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

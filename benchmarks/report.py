@@ -41,7 +41,9 @@ class Figure:
     n: int | None = None
 
 
-def compared(metric: str, value: float, unit: str, against: float, control: float | None = None, n: int | None = None) -> Figure:
+def compared(
+    metric: str, value: float, unit: str, against: float, control: float | None = None, n: int | None = None
+) -> Figure:
     """A figure with its ratio to ``against`` filled in."""
     return Figure(metric, value, unit, against, value / against if against else None, control, n)
 

@@ -17,10 +17,18 @@ from benchmarks.report import Figure, Options, compared, note
 
 PROMPT = "warm lo-fi piano over a slow boom-bap beat"
 CORES = 2
+_LAUNCHER = """
+import os, subprocess, sys, time
+started = time.perf_counter()
+child = subprocess.Popen(sys.argv[1:], stdout=sys.stderr)
+_, status, usage = os.wait4(child.pid, 0)
+print(time.perf_counter() - started, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status) and 1)
+"""
 
 
 def run(options: Options) -> Iterator[Figure]:
-    """First run of the command, then, in this process: first sound, speed, its floor, and the memory of a long stream."""
+    """First run of the command; then, in this process, first sound, speed, its bound, and memory of a long stream."""
     if options.device == "cpu":
         _take_cores(CORES)
     before = _cpu_seconds()
@@ -58,18 +66,13 @@ def _one_run(options: Options) -> tuple[float, float]:
 
 def measured(command: list[str], environment: dict[str, str], target: Path) -> tuple[float, float]:
     """Run a command that is to write ``target``: wall seconds, peak resident GiB. Raises ToccataError if it fails."""
-    with tempfile.TemporaryFile() as said:
-        started = time.perf_counter()
-        child = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
-        _, status, usage = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - started
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode or not target.is_file():
-            said.seek(0)
-            last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise toccata.ToccataError(f"{' '.join(command[1:5])} failed: {' '.join(last)}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return wall, usage.ru_maxrss * unit / 2**30
+    # A small process in between: Linux counts a parent's memory as its child's until the child's program starts.
+    done = subprocess.run([sys.executable, "-IS", "-c", _LAUNCHER, *command], env=environment, capture_output=True)
+    if done.returncode or not target.is_file():
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise toccata.ToccataError(f"{' '.join(command[1:4])} failed: {' '.join(last)}")
+    wall, peak = map(float, done.stdout.split()[-2:])
+    return wall, peak * (1 if sys.platform == "darwin" else 1024) / 2**30
 
 
 def _first_sound(model: Any, seed: int) -> float:
@@ -95,7 +98,7 @@ def _floor(model: Any, speed: float, device: str) -> Iterator[Figure]:
 
 
 def step_bytes(network: torch.nn.Module) -> int:
-    """Bytes of the weights that every step reads: blocks and heads, not the text's part, of embeddings not the tables."""
+    """Bytes of the weights that every step reads: blocks and heads, neither the text's part nor embedding tables."""
     once = ("embeddings.", "text_in.", "text_blocks.")
     return sum(
         tensor.nbytes

@@ -113,7 +113,8 @@ def numbers(bench: str, rest: str) -> str:
     lines = [line for line in lines if not wanted or any(word in line["metric"] for word in wanted)]
     if not lines:
         return f"No figure of `{bench}` is called that."
-    columns = ["value", *(name for name in ("against", "ratio", "control", "n") if any(x[name] is not None for x in lines))]  # fmt: skip
+    said = [name for name in ("against", "ratio", "control", "n") if any(line[name] is not None for line in lines)]
+    columns = ["value", *said]
     rows = [(_cell(line["metric"]), *(_number(line, name) for name in columns)) for line in lines]
     origins = sorted({f"{line['device']}, commit {line['commit']}" for line in lines})
     return f"{_table(('measured', *columns), rows)}\n\n`./scripts/bench {bench}` on {'; '.join(origins)}."

@@ -43,7 +43,7 @@ def test_a_click_track_at_120_is_judged_120():
 
 def test_tempo_fits_within_8_percent_and_in_octaves_only():
     assert tempo_fits(107, 100)
-    assert tempo_fits(54, 100)
+    assert tempo_fits(53, 100)
     assert tempo_fits(190, 100)
     assert not tempo_fits(110, 100)
     assert not tempo_fits(150, 100)

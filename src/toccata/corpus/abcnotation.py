@@ -33,6 +33,11 @@ class AbcTune:
     mode: str
     strains: tuple[Strain, ...]
 
+    @property
+    def tonic(self) -> int:
+        """The pitch class (0 = C) that signature and mode name."""
+        return (self.signature - _SHIFTS[self.mode]) * 7 % 12
+
 
 _TOKEN = re.compile(
     r"""(?P<skip>"[^"]*"|![^!\n]*!|\{[^}]*\})
@@ -55,6 +60,7 @@ _MODES = {
     "aeo": ("minor", -3), "dor": ("dorian", -2), "mix": ("mixolydian", -1), "lyd": ("lydian", 1),
     "phr": ("phrygian", -4),
 }  # fmt: skip
+_SHIFTS = dict(_MODES.values())
 _TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 
 
@@ -159,7 +165,8 @@ class _Reader:
         for token in _TOKEN.finditer(body):
             self._take(token)
         self._end_strain()
-        strains = [self._strain(bars) for bars, _ in self._closed]
+        whole = [bars for bars, _ in self._closed if len(bars) > 1 or bars[0].length >= self._bar_length]
+        strains = [self._strain(bars) for bars in whole]
         if not strains:
             raise InputError("This tune has no notes.")
         return tuple(strains)

@@ -266,7 +266,7 @@ def tags(draft: Draft) -> list[str]:
     """Everything planned as a list of tags, the genre mostly first."""
     todo = set(draft.todo)
     first = [draft.style()] if "genre" in todo else []
-    rest = [draft.settings(wording.SETTING_TAGS, {fact}) for fact in SETTINGS & todo]
+    rest = [draft.settings(wording.SETTING_TAGS, {fact}) for fact in sorted(SETTINGS & todo)]
     rest += [draft.mood() for _ in range(draft.dice.choice((1, 1, 2)))] if "mood" in todo else []
     rest += [draft.player(player) for player in draft.choose_cast()] if "instruments" in todo else []
     rest += [draft.pace()] if "pace" in todo else []

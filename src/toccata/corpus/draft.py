@@ -103,7 +103,7 @@ class Draft:
         if not fresh:
             return ""
         chosen = fresh[int(len(fresh) * self.dice.random() ** 1.5)]
-        for trait in chosen.says:
+        for trait in sorted(chosen.says):
             self._say_trait(trait)
         self._words |= chosen.words
         return chosen.text

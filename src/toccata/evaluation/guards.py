@@ -1,5 +1,7 @@
 """Guards against sound that is no music: silence, noise, stuck notes. Mono waves of a few seconds or more."""
 
+from itertools import pairwise
+
 import librosa
 import numpy as np
 
@@ -18,15 +20,15 @@ def is_silent(wave_N: np.ndarray, sample_rate: int) -> bool:
 def is_noise(wave_N: np.ndarray, sample_rate: int) -> bool:
     """Flat within third-octave bands: no tone stands out, whatever the noise's colour.
 
-    The flatness (geometric over arithmetic mean) of the power spectrum of half a second, averaged over the third-octave
-    bands between 400 Hz and 8 kHz, is above 0.8 in the median half-second.
+    The flatness (geometric over arithmetic mean) of the power spectrum of half a second, averaged over those third-octave
+    bands from 400 Hz to 8 kHz that are at most 40 dB below the whole, is above 0.8 in the median half-second.
     """
     flat = noise_flatness(wave_N, sample_rate)
     return flat > _NOISE_FLATNESS
 
 
 def noise_flatness(wave_N: np.ndarray, sample_rate: int) -> float:
-    """The figure that ``is_noise`` looks at: near 1 for noise of any colour, 0.1 to 0.6 for most music; 0 for silence."""
+    """What ``is_noise`` looks at: near 1 for noise of any colour, below 0.7 for nearly all music; 0 for silence."""
     n_fft = 2 ** round(np.log2(sample_rate * 0.085))
     hop = n_fft // 4
     power = np.square(np.abs(librosa.stft(wave_N.astype(np.float32), n_fft=n_fft, hop_length=hop))).astype(np.float64)
@@ -36,10 +38,13 @@ def noise_flatness(wave_N: np.ndarray, sample_rate: int) -> float:
     if not power.size:
         return 0.0
     hertz = librosa.fft_frequencies(sr=sample_rate, n_fft=n_fft)
-    edges = 400 * 2 ** (np.arange(14) / 3)
-    bands = [power[(hertz >= low) & (hertz < high)] + 1e-12 for low, high in zip(edges, edges[1:], strict=False)]
-    flatness = [np.exp(np.log(band).mean(0)) / band.mean(0) for band in bands if len(band)]
-    return float(np.median(np.mean(flatness, axis=0)))
+    flatness, counts = np.zeros(power.shape[1]), np.zeros(power.shape[1])
+    for low, high in pairwise(400 * 2 ** (np.arange(14) / 3)):
+        band = power[(hertz >= low) & (hertz < high)] + 1e-12
+        loud = band.sum(0) > 1e-4 * power.sum(0)
+        flatness += np.where(loud, np.exp(np.log(band).mean(0)) / band.mean(0), 0.0)
+        counts += loud
+    return float(np.median(flatness / np.maximum(counts, 1)))
 
 
 def is_stuck(wave_N: np.ndarray, sample_rate: int) -> bool:
@@ -50,13 +55,13 @@ def is_stuck(wave_N: np.ndarray, sample_rate: int) -> bool:
 def longest_still(wave_N: np.ndarray, sample_rate: int) -> float:
     """Seconds of the longest stretch whose spectra all look like the first of it.
 
-    Spectra: square roots of magnitudes from 40 Hz to 4 kHz, averaged over half a second, every tenth of a second; alike
-    where their cosine is above 0.96. What is quieter than -60 dBFS is never like anything.
+    Spectra: magnitudes from 40 Hz to 4 kHz, averaged over half a second, every tenth of a second; alike where their
+    cosine is above 0.96. What is quieter than -60 dBFS is never like anything.
     """
     hop = sample_rate // 10
     magnitudes = np.abs(librosa.stft(wave_N.astype(np.float32), n_fft=4096, hop_length=hop))
     hertz = librosa.fft_frequencies(sr=sample_rate, n_fft=4096)
-    heard = np.sqrt(magnitudes[(hertz >= 40) & (hertz <= 4000)])
+    heard = magnitudes[(hertz >= 40) & (hertz <= 4000)]
     smooth = np.apply_along_axis(np.convolve, 1, heard, np.ones(5) / 5, "valid").T
     length = np.linalg.norm(smooth, axis=1)
     smooth /= np.maximum(length, 1e-9)[:, None]

@@ -1,4 +1,4 @@
-"""Judges that know nothing of toccata: tempo and key by librosa, and what a verdict must be to fit what was asked for."""
+"""Judges that know nothing of toccata: tempo and key by librosa, and when a verdict fits what was asked for."""
 
 from dataclasses import dataclass
 
@@ -47,7 +47,9 @@ def judge_tempo(wave_N: np.ndarray, sample_rate: int) -> float:
 
 
 def judge_key(wave_N: np.ndarray, sample_rate: int) -> Key:
-    """The key whose Krumhansl profile correlates best with the chroma of the wave's harmonic part."""
+    """The key whose Krumhansl profile fits the chroma of the wave's harmonic part best; C major in silence."""
+    if not np.abs(wave_N).max(initial=0.0) > 1e-4:
+        return Key(0, minor=False)
     wave = librosa.effects.harmonic(_resampled(wave_N, sample_rate), margin=2.0)
     chroma = librosa.feature.chroma_cqt(y=wave, sr=_RATE, hop_length=2048).mean(1)
     scores = {

@@ -18,7 +18,7 @@ _FOOTER = 48
 
 
 def read_bundle(prefix: Path | str) -> dict[str, np.ndarray]:
-    """The float32 variables of the checkpoint ``prefix`` (one shard): ``<prefix>.index``, ``<prefix>.data-00000-of-00001``.
+    """The float32 variables of a checkpoint of one shard: ``<prefix>.index`` and ``<prefix>.data-00000-of-00001``.
 
     Raises ``WeightsError`` where the files are missing or not such a checkpoint.
     """

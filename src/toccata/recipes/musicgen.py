@@ -41,14 +41,14 @@ class MusicGenRecipe:
     tokens: Path = Path("runs/tokens")
     codec: Path | None = None
     preset: str = "mini"
-    steps: int = 4000
-    batch: int = 12
+    steps: int = 2400
+    batch: int = 16
     window_seconds: float | None = None
-    muon_rate: float = 4e-3
+    muon_rate: float = 3e-3
     adam_rate: float = 2e-3
-    level_weights: tuple[float, ...] = (2.0, 1.5, 1.0, 0.8, 0.6, 0.5)
+    level_weights: tuple[float, ...] = (2.0, 1.5, 1.0, 0.8)
     ema: float = 0.998
-    steps_per_shard: int = 8
+    steps_per_shard: int = 20
     shards_in_memory: int = 400
     seed: int = 1
     workers: int = 1
@@ -64,12 +64,10 @@ def train(recipe: MusicGenRecipe) -> None:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
     torch.set_num_threads(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
-    config: MusicGenConfig = PRESETS[recipe.preset]()
-    if recipe.window_seconds is not None:
-        config = replace(config, window_seconds=recipe.window_seconds)
+    text = load_text_encoder()
+    config = sized(recipe, text)
     torch.manual_seed(recipe.seed)
     network = MusicGenNetwork(config).to(recipe.device)
-    text = load_text_encoder()
     ema = EMA(network, recipe.ema)
     matrices, others = split_matrices(nn.ModuleList([network.blocks, network.text_blocks]), network)
     optimisers = Optimisers(matrices, others, recipe.muon_rate, recipe.adam_rate)
@@ -80,7 +78,7 @@ def train(recipe: MusicGenRecipe) -> None:
           f"from step {step} to {recipe.steps}", flush=True)  # fmt: skip
     held_out = pieces(token_store(recipe, HELD_OUT_SEED).read(0))
     started, reported = time.monotonic(), step
-    with made_ahead(token_store(recipe, recipe.seed), 0, 10**6, recipe.workers, ahead=40 + step // 8) as read:
+    with made_ahead(token_store(recipe, recipe.seed), 0, 10**6, recipe.workers, ahead=40) as read:
         draw = sampler(recipe, config, read)
         while step < recipe.steps:
             codes_BKT, captions = draw(step)
@@ -106,6 +104,18 @@ def train(recipe: MusicGenRecipe) -> None:
                 started, reported = time.monotonic(), step
             if last:
                 break
+
+
+def sized(recipe: MusicGenRecipe, text: TextEncoder) -> MusicGenConfig:
+    """The preset, fitted to the codec and the text encoder at hand."""
+    codec = codec_at(recipe.codec).config
+    config = replace(
+        PRESETS[recipe.preset](),
+        vocabulary=codec.vocabulary,
+        frame_rate=codec.frame_rate,
+        text_width=text.config.width,
+    )
+    return config if recipe.window_seconds is None else replace(config, window_seconds=recipe.window_seconds)
 
 
 def token_store(recipe: MusicGenRecipe, seed: int) -> ShardStore:

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from benchmarks.captions import Case
+from benchmarks.prompts import DRUMS, EXACT_KEY, FAMILY, KEY, PACE, TEMPO, Heard, guards, questions, verdicts
+from toccata.evaluation.judges import Key
+
+JUDGED = frozenset({"piano", "strings"})
+CASES = [
+    Case(0, "a", {"tempo": 100, "key": (0, "major"), "drums": True, "families": {"piano"}}),
+    Case(1, "b", {"tempo": 140, "key": (6, "minor"), "drums": False, "families": {"strings", "harp"}}),
+    Case(2, "c", {"pace": (0, 80), "drums": True}),
+]
+
+
+def heard(tempo: float, key: Key, drums: bool, *families: str) -> Heard:
+    return Heard(tempo, key, drums, frozenset(families), np.zeros((4, 200)))
+
+
+RIGHT = [
+    heard(50, Key(0, False), True, "piano"),
+    heard(141, Key(1, True), False, "strings"),
+    heard(70, Key(3, False), True),
+]
+
+
+def test_the_right_music_scores_1_and_the_wrong_prompts_less():
+    figures = {figure.metric: figure for figure in verdicts(CASES, RIGHT, RIGHT, JUDGED)}
+    for metric in (TEMPO, PACE, KEY, DRUMS, FAMILY):
+        assert figures[metric].value == figures[metric].ratio == 1
+        assert figures[metric].control is not None
+        assert figures[metric].control < 1
+    assert figures[EXACT_KEY].value == 0.5
+    assert figures[FAMILY].n == 2
+
+
+def test_music_that_ignores_the_prompt_scores_what_its_control_scores():
+    same = [RIGHT[0]] * 3
+    for figure in verdicts(CASES, RIGHT, same, JUDGED):
+        assert figure.value == pytest.approx(figure.control)
+
+
+def test_drums_everywhere_is_only_half_right():
+    figures = {f.metric: f for f in verdicts(CASES, RIGHT, [heard(100, Key(0, False), True)] * 3, JUDGED)}
+    assert figures[DRUMS].value == pytest.approx(0.5)
+
+
+def test_a_family_without_a_judge_is_not_asked_about():
+    asked = [question.metric for question in questions({"families": {"harp", "strings"}}, JUDGED)]
+    assert asked == [FAMILY]
+
+
+def test_guards_count_clips():
+    t = np.arange(24000 * 6) / 24000
+    held = (0.2 * np.sin(2 * np.pi * 220 * t)).astype(np.float32)
+    noise = (0.1 * np.random.default_rng(0).normal(size=len(t))).astype(np.float32)
+    shares = {f.metric: (f.value, f.control) for f in guards([held, noise, held * 0, noise], [noise])}
+    assert shares == {
+        "clips that are silent": (0.25, 0.0), "clips that are noise": (0.5, 1.0), "clips that are stuck": (0.25, 0.0),
+    }  # fmt: skip
