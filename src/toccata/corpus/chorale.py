@@ -34,8 +34,8 @@ class _Choir(NamedTuple):
 
 
 _CHOIRS = (
-    _Choir(("choir", "choir", "choir", "choir")),
-    _Choir(("choir", "choir", "choir", "choir")),
+    _Choir(("choir", "choir", "choir", "choir"), 5),
+    _Choir(("choir", "choir", "choir", "choir"), 5),
     _Choir(("church organ", "church organ", "church organ", "church organ"), loudness=80),
     _Choir(("violin", "violin", "viola", "cello")),
     _Choir(("string ensemble", "string ensemble", "string ensemble", "string ensemble"), loudness=80),

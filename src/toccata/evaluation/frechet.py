@@ -16,7 +16,7 @@ def frechet_distance(a_ND: np.ndarray, b_ND: np.ndarray) -> float:
     """
     for rows in (a_ND, b_ND):
         if rows.ndim != 2 or len(rows) < 2 or rows.shape[1] != a_ND.shape[1] or not np.isfinite(rows).all():
-            raise InputError("a Fréchet distance needs two finite tables of embeddings, equally wide, of 2 or more rows")
+            raise InputError("a Fréchet distance needs two finite tables of embeddings, equally wide, of 2 rows each")
     mean_a, covariance_a = _moments(a_ND)
     mean_b, covariance_b = _moments(b_ND)
     root_a = _root(covariance_a)

@@ -20,7 +20,7 @@ def is_silent(wave_N: np.ndarray, sample_rate: int) -> bool:
 def is_noise(wave_N: np.ndarray, sample_rate: int) -> bool:
     """Flat within third-octave bands: no tone stands out, whatever the noise's colour.
 
-    The flatness (geometric over arithmetic mean) of the power spectrum of half a second, averaged over those third-octave
+    The flatness (geometric over arithmetic mean) of the power spectrum of half a second, averaged over the third-octave
     bands from 400 Hz to 8 kHz that are at most 40 dB below the whole, is above 0.8 in the median half-second.
     """
     flat = noise_flatness(wave_N, sample_rate)
@@ -34,14 +34,15 @@ def noise_flatness(wave_N: np.ndarray, sample_rate: int) -> float:
     power = np.square(np.abs(librosa.stft(wave_N.astype(np.float32), n_fft=n_fft, hop_length=hop))).astype(np.float64)
     block = max(sample_rate // 2 // hop, 1)
     power = power[:, : power.shape[1] // block * block].reshape(len(power), -1, block).mean(2)
-    power = power[:, power.sum(0) > 1e-3]
+    hertz = librosa.fft_frequencies(sr=sample_rate, n_fft=n_fft)
+    whole = power[hertz >= 40].sum(0)
+    power, whole = power[:, whole > 1e-3], whole[whole > 1e-3]
     if not power.size:
         return 0.0
-    hertz = librosa.fft_frequencies(sr=sample_rate, n_fft=n_fft)
     flatness, counts = np.zeros(power.shape[1]), np.zeros(power.shape[1])
     for low, high in pairwise(400 * 2 ** (np.arange(14) / 3)):
         band = power[(hertz >= low) & (hertz < high)] + 1e-12
-        loud = band.sum(0) > 1e-4 * power.sum(0)
+        loud = band.sum(0) > 1e-4 * whole
         flatness += np.where(loud, np.exp(np.log(band).mean(0)) / band.mean(0), 0.0)
         counts += loud
     return float(np.median(flatness / np.maximum(counts, 1)))

@@ -23,6 +23,7 @@ from toccata.corpus.stream import ROLL_RATE, audio_shard
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.errors import InputError
 from toccata.nn.rvq import Quantised, perplexity
+from toccata.training.log import StepLog
 from toccata.training.optim import warmup_cosine
 from toccata.training.state import load_state, save_state
 
@@ -92,7 +93,7 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
     step = resume(path, parts, codec)
     if step >= recipe.steps:
         return True
-    started = time.monotonic()
+    log = StepLog("codes", step, recipe.steps, every=50)
     with made_ahead(band(recipe), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
         draw = sampler(recipe, codec, read)
         while step < recipe.steps:
@@ -118,12 +119,9 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             step += 1
-            if step % 50 == 0:
-                use = [perplexity(c, codec.config.vocabulary) for c in quantised.codes_BKT.unbind(1)]
-                rate = (time.monotonic() - started) / 50
-                started = time.monotonic()
-                print(f"codes {step}/{recipe.steps} mel {mel:.3f} tonal {tonal:.3f} score {score:.3f} "
-                      f"commit {quantised.loss:.3f} use {min(use):.2f}-{max(use):.2f} {rate:.2f} s/step", flush=True)  # fmt: skip
+            if log.due(step):
+                use = min(perplexity(c, codec.config.vocabulary) for c in quantised.codes_BKT.unbind(1))
+                log(step, mel=mel, tonal=tonal, score=score, commitment=quantised.loss, least_use=use)
             if step % 250 == 0 or step == recipe.steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
                 save_soundstream(recipe.out / "codec", codec, recipe=f"codes {step} steps")
@@ -142,7 +140,7 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
     parts = {"codec": codec, "judges": judges, "maker": maker, "critic": critic}
     path = recipe.out / "sound.safetensors"
     step = resume(path, parts, codec)
-    started = time.monotonic()
+    log = StepLog("sound", step, recipe.adversarial_steps, every=20)
     with made_ahead(band(recipe), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
         draw = sampler(recipe, codec, read)
         if step == 0:
@@ -181,11 +179,8 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
             maker.zero_grad(set_to_none=True)
             critic.zero_grad(set_to_none=True)
             step += 1
-            if step % 20 == 0:
-                rate = (time.monotonic() - started) / 20
-                started = time.monotonic()
-                print(f"sound {step}/{recipe.adversarial_steps} mel {mel:.3f} tonal {tonal:.3f} "
-                      f"critic {critic_loss:.3f} adversarial {adversarial:.3f} feature {feature:.3f} {rate:.2f} s/step", flush=True)  # fmt: skip
+            if log.due(step):
+                log(step, mel=mel, tonal=tonal, critic=critic_loss, adversarial=adversarial, feature=feature)
             if step % 100 == 0 or step == recipe.adversarial_steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
                 save_soundstream(recipe.out / "codec", codec, recipe=f"codes {recipe.steps} + sound {step} steps")

@@ -22,6 +22,7 @@ from toccata.models.musicgen.config import MusicGenConfig, large, medium, mini, 
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musicgen.pipeline import save_musicgen
 from toccata.nn.codebooks import delay
+from toccata.training.log import StepLog
 from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_cosine
 from toccata.training.state import load_state, save_state
 
@@ -77,7 +78,7 @@ def train(recipe: MusicGenRecipe) -> None:
     print(f"musicgen-{recipe.preset}: {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters, "
           f"from step {step} to {recipe.steps}", flush=True)  # fmt: skip
     held_out = pieces(token_store(recipe, HELD_OUT_SEED).read(0))
-    started, reported = time.monotonic(), step
+    log = StepLog(f"musicgen-{recipe.preset}", step, recipe.steps, every=25)
     with made_ahead(token_store(recipe, recipe.seed), 0, 10**6, recipe.workers, ahead=40) as read:
         draw = sampler(recipe, config, read)
         while step < recipe.steps:
@@ -91,17 +92,13 @@ def train(recipe: MusicGenRecipe) -> None:
             optimisers.step(warmup_cosine(step, recipe.steps, 200))
             ema.update(network)
             step += 1
-            if step % 25 == 0:
-                rate = (step - reported) * codes_BKT.shape[0] * codes_BKT.shape[2] / (time.monotonic() - started)
-                started, reported = time.monotonic(), step
-                levels = " ".join(f"{x:.2f}" for x in by_level.tolist())
-                print(f"{step}/{recipe.steps} loss {by_level.mean():.3f} [{levels}] {rate:.0f} frames/s", flush=True)
+            if log.due(step):
+                log(step, loss=by_level.mean(), first_level=by_level[0], last_level=by_level[-1])
             last = step == recipe.steps or time.monotonic() > deadline
             if step % 250 == 0 or last:
                 print(held_out_line(recipe, network, ema, text, held_out), flush=True)
                 remember(path, network, ema, optimisers, step)
                 publish(recipe, network, ema, step)
-                started, reported = time.monotonic(), step
             if last:
                 break
 

@@ -1,0 +1,108 @@
+"""Recipes resume exactly: a run that stopped and went on ends in the same weights as one that never stopped."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from toccata.codecs.soundstream import SoundStream, load_soundstream, mini, save_soundstream
+from toccata.errors import InputError
+from toccata.models.musicgen.config import mini as mini_musicgen
+from toccata.recipes import codec, musicgen
+from toccata.training.state import load_state
+
+
+@pytest.fixture(autouse=True)
+def _few_threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def tiny_codec():
+    return replace(
+        mini(), levels=2, vocabulary=16, latent=8, encoder_width=16, encoder_depth=1, decoder_width=16, decoder_depth=1,
+        synthesis_width=16, synthesis_depth=1,
+    )  # fmt: skip
+
+
+def write_band(folder, shards):
+    for index in range(shards):
+        generator = torch.Generator().manual_seed(index)
+        wave = (torch.randn(48000, generator=generator) * 3000).to(torch.int16)
+        roll = (torch.rand(50, 29, generator=generator) < 0.2).to(torch.uint8)
+        records = [{"samples": 48000, "frames": 50, "captions": [{"text": "slow piano"}, {"text": "fast drums"}]}]
+        folder.mkdir(parents=True, exist_ok=True)
+        metadata = {"records": json.dumps(records)}
+        save_file({"wave": wave, "roll": roll}, folder / f"{index:06d}.safetensors", metadata=metadata)
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_musicgen_resumes_exactly_and_its_model_loads(tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    save_soundstream(tmp_path / "codec", SoundStream(tiny_codec()))
+    tiny = replace(mini_musicgen(), width=16, layers=1, heads=2, codebooks=2, text_layers=1, window_seconds=1.0)
+    monkeypatch.setitem(musicgen.PRESETS, "mini", lambda: tiny)
+    for seed in (1, musicgen.HELD_OUT_SEED):
+        write_band(tmp_path / f"band/seed-{seed}", 1)
+    recipe = musicgen.MusicGenRecipe(
+        band=tmp_path / "band", tokens=tmp_path / "tokens", codec=tmp_path / "codec", steps=4, batch=2, workers=0
+    )
+    musicgen.train(replace(recipe, out=tmp_path / "whole"))
+    musicgen.train(replace(recipe, out=tmp_path / "parts", minutes=0))
+    assert load_state(tmp_path / "parts/state.safetensors")["step"] == 1
+    musicgen.train(replace(recipe, out=tmp_path / "parts"))
+    whole, parts = (load_state(tmp_path / name / "state.safetensors") for name in ("whole", "parts"))
+    assert whole["step"] == parts["step"] == 4
+    assert same(whole["network"], parts["network"])
+    assert same(whole["ema"], parts["ema"])
+    assert "held out: own caption" in capsys.readouterr().out
+    assert json.loads((tmp_path / "parts/model/config.json").read_text())["steps"] == 4
+
+
+def test_the_codec_resumes_exactly_in_both_phases(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(codec.PRESETS, "mini", tiny_codec)
+    write_band(tmp_path / "band/seed-1", 1)
+    recipe = codec.CodecRecipe(
+        band=tmp_path / "band", steps=4, free_steps=1, refit_steps=2, adversarial_steps=2, batch=2, seconds=1.0,
+        steps_per_shard=10, workers=0, compile=False,
+    )  # fmt: skip
+    codec.train(replace(recipe, out=tmp_path / "whole"))
+    for _ in range(4):
+        codec.train(replace(recipe, out=tmp_path / "parts", minutes=0))
+    codec.train(replace(recipe, out=tmp_path / "parts"))
+    for name in ("codes", "sound"):
+        whole, parts = (load_state(tmp_path / run / f"{name}.safetensors") for run in ("whole", "parts"))
+        assert same(whole["codec"], parts["codec"]), name
+    trained = load_soundstream(tmp_path / "parts/codec")
+    assert trained.encode(torch.randn(1, 1, 24000) * 0.1).shape == (1, 2, 25)
+    assert "refitted codebooks" in capsys.readouterr().out
+
+
+def test_phase_two_leaves_the_codes_alone(tmp_path, monkeypatch):
+    monkeypatch.setitem(codec.PRESETS, "mini", tiny_codec)
+    write_band(tmp_path / "band/seed-1", 1)
+    recipe = codec.CodecRecipe(
+        out=tmp_path / "run", band=tmp_path / "band", steps=2, free_steps=1, refit_steps=2, batch=2, seconds=1.0,
+        adversarial_steps=0, steps_per_shard=10, workers=0, compile=False,
+    )  # fmt: skip
+    wave = torch.randn(1, 1, 24000, generator=torch.Generator().manual_seed(5)) * 0.1
+    codec.train(recipe)
+    before = load_soundstream(tmp_path / "run/codec")
+    codec.train(replace(recipe, adversarial_steps=2))
+    after = load_soundstream(tmp_path / "run/codec")
+    codes = before.encode(wave)
+    assert torch.equal(codes, after.encode(wave))
+    assert not torch.equal(before.decode(codes), after.decode(codes))
+
+
+@pytest.mark.parametrize("room", [codec, musicgen])
+def test_an_unknown_preset_is_refused(room):
+    recipe = room.CodecRecipe if room is codec else room.MusicGenRecipe
+    with pytest.raises(InputError, match="unknown preset 'huge'"):
+        room.train(recipe(preset="huge"))
