@@ -22,6 +22,7 @@ from toccata.nn.istft import ISTFTHead
 from toccata.nn.rvq import ResidualVectorQuantiser
 from toccata.nn.seanet import SEANetDecoder, SEANetEncoder
 from toccata.weights import checkpoint
+from toccata.weights.compact import compact, expand
 
 BUNDLED = Path(__file__).parent.parent / "bundled" / "soundstream-mini"
 
@@ -199,10 +200,10 @@ class SoundStream(nn.Module):
             yield last
 
 
-def save_soundstream(folder: Path, codec: SoundStream, dtype: torch.dtype = torch.float32, **card: object) -> None:
-    """Write ``codec`` to ``folder``; ``card`` says where the weights come from."""
-    tensors = {k: v.to(dtype) for k, v in codec.state_dict().items()}
-    checkpoint.save(folder, {"family": "soundstream", "codec": asdict(codec.config), **card}, tensors)
+def save_soundstream(folder: Path, codec: SoundStream, **card: object) -> None:
+    """Write ``codec`` to ``folder`` in compact form; ``card`` says where the weights come from."""
+    config = {"family": "soundstream", "codec": asdict(codec.config), **card}
+    checkpoint.save(folder, config, compact(codec.state_dict()))
 
 
 def load_soundstream(folder: Path | None = None) -> SoundStream:
@@ -213,5 +214,5 @@ def load_soundstream(folder: Path | None = None) -> SoundStream:
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not a SoundStream codec")
     fields = dict(config["codec"], strides=tuple(config["codec"]["strides"]))
     codec = SoundStream(SoundStreamConfig(**fields))
-    checkpoint.load_into(codec, {k: v.float() for k, v in tensors.items()}, folder)
+    checkpoint.load_into(codec, expand(tensors), folder)
     return codec.eval()

@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ _NEAREST = {
     99: "halo pad", 100: "polysynth pad", 112: "glockenspiel",
 }  # fmt: skip
 _LAST_TONAL = 112  # later programs are percussion and effects, but for the steel drums
+_SUSTAINING = ("organ", "accordion", "strings", "choir", "brass", "woodwind", "synth")
 _DRUM_KEYS = (27, 87)
 
 
@@ -77,7 +79,7 @@ def read_midi(data: bytes, title: str) -> Recording:
     except ImportError:
         raise InputError("MIDI files need symusic; install it with `pip install 'toccata[corpus]'`.") from None
     try:
-        score = symusic.Score.from_midi(data)
+        score: Any = symusic.Score.from_midi(data)
     except (RuntimeError, ValueError, TypeError, IndexError):
         raise InputError(f"'{title}' is not a MIDI file.") from None
     per_beat = score.ticks_per_quarter
@@ -89,7 +91,7 @@ def read_midi(data: bytes, title: str) -> Recording:
     return Recording(title, parts, tempos, meters or ((0.0, (4, 4)),), score.end() / per_beat)
 
 
-def _read_part(track, per_beat: int) -> Part:  # noqa: ANN001 (symusic's types are built at run time)
+def _read_part(track: Any, per_beat: int) -> Part:
     volumes = [c.value for c in track.controls if c.number == 7]
     volume = min(1.1, max(0.5, volumes[0] / 100)) if volumes else 1.0
     notes = sorted(
@@ -107,7 +109,7 @@ def cut(rng: np.random.Generator, recording: Recording, seconds: float) -> Score
     for _ in range(6):
         found = _window(rng, recording, seconds)
         if found is not None:
-            return _score(rng, recording, *found)
+            return _score(rng, recording, found)
     raise InputError(f"'{recording.title}' has no stretch of {seconds:.0f} seconds that keeps to one tempo and key.")
 
 
@@ -122,7 +124,7 @@ class _Window:
     key: tuple[int, str]
 
 
-def _window(rng: np.random.Generator, recording: Recording, seconds: float) -> tuple[_Window] | None:
+def _window(rng: np.random.Generator, recording: Recording, seconds: float) -> _Window | None:
     meter_at = pick(rng, recording.meters)
     meter = meter_at[1]
     bar_beats = meter[0] * 4 / meter[1]
@@ -143,7 +145,7 @@ def _window(rng: np.random.Generator, recording: Recording, seconds: float) -> t
     key = find_key(weights)
     if share_in_scale(weights, *key) < _IN_SCALE:
         return None
-    return (_Window(parts, tempo, meter, end - first, key),)
+    return _Window(parts, tempo, meter, end - first, key)
 
 
 def _value_at(changes: tuple[tuple[float, float], ...], beat: float) -> float:
@@ -199,7 +201,7 @@ def _repeats(parts: tuple[Part, ...], meter: tuple[int, int], beats: float) -> b
             row = note.pitch if part.is_drums else 128 + i
             hits[row, round(note.start / step)] = 1
     bar = round(meter[0] * 4 / meter[1] / step)
-    beat = round(6 if meter[1] == 8 else 4)
+    beat = 6 if meter[1] == 8 else 4
     shifts = [shift for shift in (bar - beat, bar, bar + beat) if shift < hits.shape[1] // 2]
     same = {shift: float((hits[:, shift:] * hits[:, :-shift]).sum()) / (hits.shape[1] - shift) for shift in shifts}
     return bar in same and same[bar] >= max(same.values()) * 0.999
@@ -259,9 +261,13 @@ def _placed(pitch: int, name: str, move: int) -> int:
 def _roles(parts: tuple[Part, ...]) -> list[str]:
     """A role for each part, from its register, how many notes sound at once, and how fast they come.
 
-    The melody is the highest clear single line; where there is none, nobody has it.
+    The melody is the highest clear single line; where there is none, nobody has it. Without a bass instrument the
+    lowest line has the bass.
     """
     roles = [_role(part) for part in parts]
+    low = [i for i, role in enumerate(roles) if role in ("counter", "arpeggio") and _mean_pitch(parts[i]) < 48]
+    if low and "bass" not in roles:
+        roles[min(low, key=lambda i: _mean_pitch(parts[i]))] = "bass"
     lines = [i for i, role in enumerate(roles) if role == "counter"]
     if lines:
         roles[max(lines, key=lambda i: _mean_pitch(parts[i]) + _mean_level(parts[i]) / 8)] = "melody"
@@ -275,12 +281,11 @@ def _role(part: Part) -> str:
     beats = sum(note.beats for note in part.notes)
     spread = max(note.start + note.beats for note in part.notes) - part.notes[0].start
     single = len({round(note.start, 2) for note in part.notes}) / len(part.notes)
-    if INSTRUMENTS[name].family == "bass" or (_mean_pitch(part) < 46 and single > 0.9):
+    if INSTRUMENTS[name].family == "bass":
         return "bass"
-    if single < 0.75:
-        return "pad" if beats / len(part.notes) > 2 else "chords"
-    if beats / len(part.notes) > 3:
-        return "pad"
+    held = beats / len(part.notes) > (2 if single < 0.75 else 3) and INSTRUMENTS[name].family in _SUSTAINING
+    if held or single < 0.75:
+        return "pad" if held else "chords"
     return "arpeggio" if len(part.notes) / max(spread, 1.0) > 2.8 else "counter"
 
 

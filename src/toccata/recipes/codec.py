@@ -100,13 +100,13 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
             wave_BCN, roll_BTR = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
             levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator).to(recipe.device)
-            with torch.autocast(recipe.device, torch.bfloat16):
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 latent_BTD = codec.latents(wave_BCN)
             if step < recipe.free_steps:
                 quantised = unquantised(latent_BTD)
             else:
                 quantised = codec.quantiser(latent_BTD, levels_B, generator)
-            with torch.autocast(recipe.device, torch.bfloat16):
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 made_BCN = codec.synthesise(quantised.latent_BTD)
             mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
             score = score_loss(score_head(quantised.first_BTD), roll_BTR)
@@ -154,15 +154,15 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
                 codes_BKT = codec.encode(wave_BCN)
                 levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator).to(recipe.device)
                 latent_BTD = masked_latents(codec, codes_BKT, levels_B)
-            with torch.autocast(recipe.device, torch.bfloat16):
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 made_BCN = codec.synthesise(latent_BTD)
             real_BCN, fake_BCN = same_crops(wave_BCN, made_BCN, generator, codec.config.sample_rate // 2)
-            with torch.autocast(recipe.device, torch.bfloat16):
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 critic_loss = losses.discriminator_loss(judges(fake_BCN.detach()), judges(real_BCN))
             critic_loss.backward()
             nn.utils.clip_grad_norm_(judges.parameters(), 1.0)
             critic.step()
-            with torch.autocast(recipe.device, torch.bfloat16):
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 fake = judges(fake_BCN)
                 with torch.no_grad():
                     real = judges(real_BCN)

@@ -85,7 +85,7 @@ def train(recipe: MusicGenRecipe) -> None:
             codes_BKT, captions = draw(step)
             choose = random.Random(f"{recipe.seed}-{step}")
             captions = [None if choose.random() < config.condition_dropout else c for c in captions]
-            with torch.autocast(recipe.device, torch.bfloat16):
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 loss, by_level = code_loss(run, config, text, codes_BKT, captions, recipe)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -197,7 +197,7 @@ def held_out_line(
     captions = [max((c["text"] for c in p.record["captions"]), key=len) for p in held_out]
     results = []
     for texts in (captions, [None] * len(captions), captions[1:] + captions[:1]):
-        with torch.autocast(recipe.device, torch.bfloat16):
+        with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
             _, levels = code_loss(network.logits, config, text, codes.to(recipe.device), texts, recipe)
         results.append(levels)
     network.load_state_dict(own)
