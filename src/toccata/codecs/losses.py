@@ -27,7 +27,9 @@ def mel_loss(fake_BCN: Tensor, real_BCN: Tensor, sample_rate: int, scales: Seque
     return total / len(scales)
 
 
-def tonal_loss(fake_BCN: Tensor, real_BCN: Tensor, sample_rate: int, n_fft: int = 4096, up_to: float = 2000.0) -> Tensor:
+def tonal_loss(
+    fake_BCN: Tensor, real_BCN: Tensor, sample_rate: int, n_fft: int = 4096, up_to: float = 2000.0
+) -> Tensor:
     """Mean absolute distance of log-magnitudes bin by bin up to ``up_to`` Hz: pitches that mel bands run together."""
     bins = int(up_to * n_fft / sample_rate)
 

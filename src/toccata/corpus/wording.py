@@ -113,8 +113,17 @@ GENERIC_NOUNS = (
 
 # {w} is an instrument used like an adjective: "cello melody".
 LEADING_NOUNS: dict[str, tuple[str, ...]] = {
-    "melody": ("{w}", "{w} melody", "{w} piece", "{w} tune", "{w} track", "{w} instrumental?no voices", "{w} theme",
-        "{w} lead", "{w} music"),
+    "melody": (
+        "{w}",
+        "{w} melody",
+        "{w} piece",
+        "{w} tune",
+        "{w} track",
+        "{w} instrumental?no voices",
+        "{w} theme",
+        "{w} lead",
+        "{w} music",
+    ),
     "counter": ("{w}", "{w} line", "{w} track", "{w} piece"),
     "chords": ("{w}", "{w} chords", "{w} piece", "{w} track", "{w} music", "{w} progression"),
     "arpeggio": ("{w} arpeggios", "{w}", "{w} piece", "arpeggiated {w}", "{w} music"),
@@ -130,8 +139,16 @@ CASTS = (
     "made with {list}?players", "on {list}?lead alone",
     "driven by {list}?drums alone",
 )  # fmt: skip
-MORE_CASTS = ("with {list}", "and {list}?reads on", "over {list}", "backed by {list}", "with {list}", "plus {list}",
- ", {list}", "accompanied by {list}")
+MORE_CASTS = (
+    "with {list}",
+    "and {list}?reads on",
+    "over {list}",
+    "backed by {list}",
+    "with {list}",
+    "plus {list}",
+    ", {list}",
+    "accompanied by {list}",
+)
 NO_DRUMS_ADJECTIVES = ("beatless?synth", "drumless", "percussion-free?no percussion")
 NO_DRUMS = (
     ", no drums", "without drums", "with no drums", "without any drums", "without percussion?no percussion",
@@ -143,8 +160,13 @@ NO_DRUMS_NOTES = (
     "no drums or percussion?no percussion",
     "without drums", "no beat underneath?synth", "completely without percussion?no percussion", "keep it drumless",
 )  # fmt: skip
-NO_DRUMS_PREDICATES = ("<has/have> no drums", "<goes/go> without drums", "<does/do> without a beat?synth",
- "<gets/get> by without drums", "<leaves/leave> out the drums")
+NO_DRUMS_PREDICATES = (
+    "<has/have> no drums",
+    "<goes/go> without drums",
+    "<does/do> without a beat?synth",
+    "<gets/get> by without drums",
+    "<leaves/leave> out the drums",
+)
 SOLO_ADJECTIVES = ("solo", "solo", "unaccompanied", "lone")
 # What needs "named" follows the name of the player.
 SOLO_REMARKS = (
@@ -166,8 +188,12 @@ NO_VOICES = (", no vocals", "without vocals", ", instrumental", ", instrumental 
 # Tags.
 SETTING_TAGS = ("{bpm}", "{bpm}", "tempo {t}", "{key}", "{key}", "key of {key}", "{meter}", "{n}/{d}")
 MODE_TAGS = {"minor": ("minor key", "minor"), "major": ("major key", "major")}
-ENSEMBLE_TAGS = {"solo": ("solo", "solo", "one instrument", "unaccompanied"), "duo": ("duo",), "trio": ("trio",),
- "band": ("full band", "band")}
+ENSEMBLE_TAGS = {
+    "solo": ("solo", "solo", "one instrument", "unaccompanied"),
+    "duo": ("duo",),
+    "trio": ("trio",),
+    "band": ("full band", "band"),
+}
 NO_DRUMS_TAGS = ("no drums", "no drums", "beatless?synth", "drumless", "no percussion?no percussion", "without drums")
 PLAIN_TAGS = {"swing": ("swing feel", "swung", "shuffle"), "voices": ("instrumental", "no vocals")}
 

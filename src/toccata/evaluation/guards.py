@@ -63,7 +63,7 @@ def longest_still(wave_N: np.ndarray, sample_rate: int) -> float:
     magnitudes = np.abs(librosa.stft(wave_N.astype(np.float32), n_fft=4096, hop_length=hop))
     hertz = librosa.fft_frequencies(sr=sample_rate, n_fft=4096)
     heard = magnitudes[(hertz >= 40) & (hertz <= 4000)]
-    smooth = np.apply_along_axis(np.convolve, 1, heard, np.ones(5) / 5, "valid").T
+    smooth = np.lib.stride_tricks.sliding_window_view(heard, 5, axis=1).mean(-1).T
     length = np.linalg.norm(smooth, axis=1)
     smooth /= np.maximum(length, 1e-9)[:, None]
     alike = (smooth @ smooth.T > _STUCK_LIKENESS) & (length > 1.0)[:, None]

@@ -25,6 +25,7 @@ from toccata.errors import InputError
 from toccata.nn.rvq import Quantised, perplexity
 from toccata.training.log import StepLog
 from toccata.training.optim import warmup_cosine
+from toccata.training.provenance import provenance
 from toccata.training.state import load_state, save_state
 
 PRESETS = {"mini": mini, "full": full}
@@ -124,7 +125,7 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
                 log(step, mel=mel, tonal=tonal, score=score, commitment=quantised.loss, least_use=use)
             if step % 250 == 0 or step == recipe.steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
-                save_soundstream(recipe.out / "codec", codec, recipe=f"codes {step} steps")
+                publish(recipe, codec, step, 0)
             if time.monotonic() > deadline:
                 return step >= recipe.steps
     return True
@@ -146,7 +147,7 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
         if step == 0:
             refit(recipe, codec, read)
             remember(path, parts, codec, step)
-            save_soundstream(recipe.out / "codec", codec, recipe=f"codes {recipe.steps} steps")
+            publish(recipe, codec, recipe.steps, 0)
         while step < recipe.adversarial_steps:
             wave_BCN, _ = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + 10**5 + step)
@@ -183,7 +184,7 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
                 log(step, mel=mel, tonal=tonal, critic=critic_loss, adversarial=adversarial, feature=feature)
             if step % 100 == 0 or step == recipe.adversarial_steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
-                save_soundstream(recipe.out / "codec", codec, recipe=f"codes {recipe.steps} + sound {step} steps")
+                publish(recipe, codec, recipe.steps, step)
             if time.monotonic() > deadline:
                 break
     return step >= recipe.adversarial_steps
@@ -257,6 +258,13 @@ def quicken(recipe: CodecRecipe, codec: SoundStream) -> None:
     if recipe.compile and codec.config.kind == "frames" and (recipe.device != "cpu" or shutil.which("g++")):
         for part in (codec.encoder, codec.decoder):
             setattr(part, "trunk", torch.compile(getattr(part, "trunk")))  # noqa: B009, B010 - a method, replaced on this one object
+
+
+def publish(recipe: CodecRecipe, codec: SoundStream, codes: int, sound: int) -> None:
+    """Write the codec with where it comes from."""
+    heard = round((codes + sound) * recipe.batch * recipe.seconds / 3600, 1)
+    steps = f"{codes} for the codes, {sound} for the sound"
+    save_soundstream(recipe.out / "codec", codec, steps=steps, hours_heard=heard, **provenance(recipe.device))
 
 
 def remember(path: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], codec: SoundStream, step: int) -> None:

@@ -24,6 +24,7 @@ from toccata.models.musicgen.pipeline import save_musicgen
 from toccata.nn.codebooks import delay
 from toccata.training.log import StepLog
 from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_cosine
+from toccata.training.provenance import provenance
 from toccata.training.state import load_state, save_state
 
 PRESETS = {"mini": mini, "small": small, "medium": medium, "large": large}
@@ -213,7 +214,8 @@ def publish(recipe: MusicGenRecipe, network: MusicGenNetwork, ema: EMA, step: in
     averaged.load_state_dict({name: value.cpu() for name, value in ema.weights(network)})
     heard = step * recipe.batch * network.config.window_seconds / 3600
     names = {"name": f"musicgen-{recipe.preset}", "codec": "soundstream-mini", "text": "text-mini"}
-    save_musicgen(recipe.out / "model", averaged, **names, steps=step, hours_heard=round(heard, 1))
+    card = {**names, "steps": step, "hours_heard": round(heard, 1), **provenance(recipe.device)}
+    save_musicgen(recipe.out / "model", averaged, **card)
 
 
 def remember(path: Path, network: MusicGenNetwork, ema: EMA, optimisers: Optimisers, step: int) -> None:

@@ -19,6 +19,8 @@ class StepLog:
         now = time.monotonic()
         pace = (now - self._since) / max(step - self._last, 1)
         self._last, self._since = step, now
-        told = " ".join(f"{k} {float(v):.3f}" if isinstance(v, SupportsFloat) else f"{k} {v}" for k, v in figures.items())
+        told = " ".join(
+            f"{k} {float(v):.3f}" if isinstance(v, SupportsFloat) else f"{k} {v}" for k, v in figures.items()
+        )
         left = pace * (self.steps - step) / 60
         print(f"{self.name} {step}/{self.steps} {told}, {pace:.2f} s a step, {left:.0f} min left", flush=True)
