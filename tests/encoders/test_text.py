@@ -56,7 +56,8 @@ def test_most_unseen_paraphrases_find_their_concept_among_thirty(encoder: TextEn
     for i, phrases in enumerate(PARAPHRASES.values()):
         found = (encoder.encode(phrases).pooled_BD @ concepts.T).argmax(-1)
         right, total = right + int((found == i).sum()), total + len(phrases)
-    assert total >= 200 and len(PARAPHRASES) == 30
+    assert total >= 200
+    assert len(PARAPHRASES) == 30
     assert right / total > 0.6  # chance is 0.03
 
 
@@ -68,7 +69,8 @@ def test_tempos_are_distinct_vectors_and_near_tempos_lie_nearest(encoder: TextEn
     assert float(alike.fill_diagonal_(-1).max()) < 0.999
     for bpm in (60, 90, 120, 150, 180):
         near, far = alike[bpm - 40, bpm + 2 - 40], alike[bpm - 40, bpm * 5 // 4 - 40]
-        assert near > 0.75 and near > far + 0.1
+        assert near > 0.75
+        assert near > far + 0.1
     assert float(features.pooled_BD[90 - 40] @ features.pooled_BD[170 - 40]) < 0.85
 
 
@@ -80,7 +82,8 @@ def test_a_text_alone_equals_itself_in_a_batch_exactly(encoder: TextEncoder) -> 
         length = alone.mask_BL.shape[1]
         assert torch.equal(alone.pooled_BD[0], batch.pooled_BD[i])
         assert torch.equal(alone.tokens_BLD[0], batch.tokens_BLD[i, :length])
-        assert not batch.mask_BL[i, length:].any() and not batch.tokens_BLD[i, length:].any()
+        assert not batch.mask_BL[i, length:].any()
+        assert not batch.tokens_BLD[i, length:].any()
 
 
 def test_token_vectors_have_unit_rms_and_pooled_ones_unit_length(encoder: TextEncoder) -> None:
@@ -109,7 +112,8 @@ def test_no_texts_at_all_are_refused(encoder: TextEncoder) -> None:
 def test_a_long_prompt_is_cut_after_the_first_tokens(encoder: TextEncoder) -> None:
     words = ("slow sad piano " * 200)[:2000]
     ids, mask = encoder.tokenise([words])
-    assert mask.shape == (1, encoder.config.max_tokens) and mask.all()
+    assert mask.shape == (1, encoder.config.max_tokens)
+    assert mask.all()
     assert torch.equal(ids, encoder.tokenise([words[:400]])[0])
 
 
