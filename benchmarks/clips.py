@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.held_out import RATE
-from benchmarks.report import CACHE
+from benchmarks.report import CACHE, note
 from toccata.audio.resample import resample
 from toccata.clip import Clip, Generator
 
@@ -17,6 +17,7 @@ def generated(model: Generator, prompts: Sequence[str], seconds: float, first_se
     """A mono wave at 24 kHz for each prompt, prompt i with seed ``first_seed + i``."""
     folder = CACHE / "clips" / fingerprint(model)
     folder.mkdir(parents=True, exist_ok=True)
+    note(f"{len(prompts)} clips of {seconds:g} s; those made are kept in {folder.relative_to(CACHE.parent)}")
     for seed, prompt in enumerate(prompts, start=first_seed):
         wanted = hashlib.sha256(f"{prompt}|{seconds}|{seed}".encode()).hexdigest()[:16]
         path = folder / f"{wanted}.npy"

@@ -34,9 +34,8 @@ class Excerpt:
 
 def excerpts(seed: int, indices: Sequence[int]) -> list[Excerpt]:
     """Excerpts of the pieces ``indices`` of the corpus ``seed``; what is missing is rendered on all cores."""
-    missing = [(seed, index) for index in indices if not _path(seed, index).is_file()]
+    missing = [(seed, index, path) for index in indices if not (path := _path(seed, index)).is_file()]
     if missing:
-        _path(*missing[0]).parent.mkdir(parents=True, exist_ok=True)
         # Spawned, because a fork of a process that runs threads may hang.
         with multiprocessing.get_context("spawn").Pool(min(len(os.sched_getaffinity(0)), len(missing))) as pool:
             pool.starmap(_render, missing, chunksize=1)
@@ -52,13 +51,13 @@ def sounding(score: Score, seconds: float) -> list[str]:
     })  # fmt: skip
 
 
-def _render(seed: int, index: int) -> None:
+def _render(seed: int, index: int, target: Path) -> None:
     made = piece(seed, index, sample_rate=RATE)
     wave = np.zeros(int(SECONDS * RATE), np.float32)
     mono = made.mix_CN.mean(0)[: len(wave)]
     wave[: len(mono)] = mono
     known = json.dumps({"labels": labels(made), "heard": sounding(made.score, SECONDS)})
-    target = _path(seed, index)
+    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.stem}.{os.getpid()}.part.npz")
     np.savez(part, wave=np.round(wave * 32767).astype(np.int16), known=np.array(known))
     os.replace(part, target)

@@ -16,9 +16,7 @@ def test_only_what_strikes_within_the_excerpt_is_heard():
 
 def test_a_render_is_read_back_as_it_was_made(tmp_path, monkeypatch):
     monkeypatch.setattr(held_out, "CACHE", tmp_path)
-    path = held_out._path(held_out.HELD_OUT, 3)
-    path.parent.mkdir(parents=True)
-    held_out._render(held_out.HELD_OUT, 3)
+    held_out._render(held_out.HELD_OUT, 3, held_out._path(held_out.HELD_OUT, 3))
     (excerpt,) = held_out.excerpts(held_out.HELD_OUT, [3])
     assert excerpt.wave_N.shape == (12 * 24000,)
     assert 0.02 < np.abs(excerpt.wave_N).max() <= 1

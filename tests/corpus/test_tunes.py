@@ -3,6 +3,7 @@
 import io
 import struct
 import zipfile
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import pytest
 
 from toccata.corpus.abcnotation import AbcTune, read_abc, split_tunes
 from toccata.corpus.arrange import arrange, count_in, key_of
+from toccata.corpus.band import sheet
 from toccata.corpus.chorale import Chorale, read_chorale, set_chorale
-from toccata.corpus.gamemusic import cut, read_midi, read_wad
+from toccata.corpus.gamemusic import cut, read_wad
 from toccata.corpus.harmonise import harmonise
 from toccata.corpus.instruments import INSTRUMENTS
 from toccata.corpus.keyfinding import find_key
+from toccata.corpus.midifile import read_midi
 from toccata.corpus.score import Score
 from toccata.corpus.theory import roman_chord
 from toccata.corpus.tunefiles import FREEDOOM, MUSIC21, collection_file
@@ -317,6 +320,25 @@ class TestGameMusic:
         with pytest.raises(InputError, match="'E1M1'"):
             read_midi(data, "E1M1")
 
+    def test_midi_notes_have_the_pitches_and_lengths_of_the_file(self) -> None:
+        recording = read_midi(midi(100), "E1M1")
+        assert [(part.program, part.is_drums) for part in recording.parts] == [
+            (0, False), (33, False), (73, False), (0, True),
+        ]  # fmt: skip
+        assert recording.tempos == ((0.0, pytest.approx(100)),)
+        assert recording.meters == ((0.0, (4, 4)),)
+        first = recording.parts[1].notes[:2]
+        assert [(n.start, n.beats, n.pitch, n.level) for n in first] == [(0, 0.9, 36, 90), (1, 0.9, 36, 90)]
+
+    def test_no_cut_or_flipped_byte_of_a_midi_file_does_harm(self) -> None:
+        whole, rng = midi(), np.random.default_rng(0)
+        for _ in range(200):
+            data = bytearray(whole[: int(rng.integers(len(whole) + 1))])
+            if data:
+                data[int(rng.integers(len(data)))] = int(rng.integers(256))
+            with suppress(InputError):
+                assert read_midi(bytes(data), "E1M1").parts
+
     @pytest.mark.parametrize("seed", range(4))
     def test_labels_are_those_of_the_music(self, seed: int) -> None:
         score = cut(np.random.default_rng(seed), read_midi(midi(), "E1M1"), 12)
@@ -366,6 +388,19 @@ class TestSources:
         with pytest.raises(InputError, match="apt-get download"):
             collection_file("freedoom1.wad", fetch=False)
         collection_file.cache_clear()
+
+    def test_borrowing_leaves_composed_pieces_as_they_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def arranged(source: str, rng: np.random.Generator, seconds: float | None) -> Score:
+            return arrange(rng, read_abc(JIG), seconds or 20, source)
+
+        monkeypatch.setattr("toccata.corpus.band.tune", arranged)
+        with_tunes = [sheet(1, i, 12, ("composer", "ryan")) for i in range(24)]
+        borrowed = [made.score.source for made in with_tunes if made.score.source != "composed"]
+        assert 1 <= len(borrowed) <= 10
+        assert set(borrowed) == {"tune: A Made-Up Jig (ryan)"}
+        for made, alone in zip(with_tunes, [sheet(1, i, 12) for i in range(24)], strict=True):
+            if made.score.source == "composed":
+                assert (made.score, made.captions, made.soundfont) == (alone.score, alone.captions, alone.soundfont)
 
     @pytest.mark.parametrize("source", SOURCES)
     def test_every_collection_gives_pieces(self, source: str) -> None:

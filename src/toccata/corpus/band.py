@@ -9,6 +9,7 @@ from toccata.corpus.composer import compose
 from toccata.corpus.instruments import INSTRUMENTS
 from toccata.corpus.render import render
 from toccata.corpus.score import Note, Score, Track
+from toccata.corpus.tunes import draw_source, tune
 from toccata.errors import InputError
 
 # Goes up whenever the same seed would sound or read otherwise, so that no corpus mixes two bands.
@@ -49,23 +50,30 @@ class Piece:
     sample_rate: int
 
 
-def sheet(seed: int, index: int, seconds: float | None = None) -> Sheet:
-    """Compose and caption piece ``index`` of the endless corpus ``seed``, about ``seconds`` long (None: it varies)."""
+def sheet(seed: int, index: int, seconds: float | None = None, sources: tuple[str, ...] = ("composer",)) -> Sheet:
+    """Compose and caption piece ``index`` of the endless corpus ``seed``, about ``seconds`` long (None: it varies).
+
+    With more ``sources`` (of ``tunes.SOURCES``) some pieces are arranged from them; all others stay as they are.
+    """
     if seed < 0 or index < 0:
         raise InputError("A piece's seed and index must not be negative.")
-    composing, captioning, choosing, playing = np.random.SeedSequence(seed, spawn_key=(index,)).spawn(4)
-    score = compose(np.random.default_rng(composing), seconds)
+    composing, captioning, choosing, playing, drawing = np.random.SeedSequence(seed, spawn_key=(index,)).spawn(5)
+    source, rng = draw_source(np.random.default_rng(drawing), sources), np.random.default_rng(composing)
+    score = compose(rng, seconds) if source == "composer" else tune(source, rng, seconds)
     soundfont = "musescore-general" if np.random.default_rng(choosing).random() < _MUSESCORE_SHARE else "fluidr3-mono"
     return Sheet(score, describe(score, np.random.default_rng(captioning)), soundfont, playing)
 
 
-def piece(seed: int, index: int, seconds: float | None = None, sample_rate: int = 24000) -> Piece:
-    """Compose, caption, play and mix piece ``index`` of the endless corpus ``seed``.
+def piece(
+    seed: int, index: int, seconds: float | None = None, sample_rate: int = 24000,
+    sources: tuple[str, ...] = ("composer",),
+) -> Piece:  # fmt: skip
+    """Compose, caption, play and mix piece ``index`` of the endless corpus ``seed`` (``sources``: see ``sheet``).
 
     The same arguments give the same samples, whatever was made before. Raises InputError for a negative seed or index,
-    a rate outside 8-48 kHz, or a soundfont that can't be had.
+    a rate outside 8-48 kHz, an unknown source, or a soundfont or collection that can't be had.
     """
-    return play(sheet(seed, index, seconds), sample_rate)
+    return play(sheet(seed, index, seconds, sources), sample_rate)
 
 
 def play(made: Sheet, sample_rate: int) -> Piece:

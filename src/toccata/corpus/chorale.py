@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
@@ -74,14 +75,15 @@ def read_chorale(data: bytes, title: str) -> Chorale:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             name = next(n for n in archive.namelist() if not n.startswith("META-INF"))
             root = ElementTree.fromstring(archive.read(name))
-    except (zipfile.BadZipFile, StopIteration, ElementTree.ParseError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, StopIteration, ElementTree.ParseError):
         raise InputError(f"'{title}' is not a compressed MusicXML file.") from None
     parts = root.findall("part")
     if len(parts) != 4:
         raise InputError(f"'{title}' has {len(parts)} parts; a chorale has four.")
     try:
         read = [_read_part(part) for part in parts]
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        written = _written_key(root)
+    except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError):
         raise InputError(f"'{title}' is not written as MusicXML asks.") from None
     meters = {part.meter for part in read}
     if len(meters) != 1 or not meters <= {(4, 4), (3, 4)} or len({part.bars for part in read}) != 1:
@@ -89,7 +91,7 @@ def read_chorale(data: bytes, title: str) -> Chorale:
     voices = tuple(tuple(note for note in part.notes if note.start >= 0) for part in read)
     if read[0].bars < 4 or not all(voices):
         raise InputError(f"'{title}' is too short for a chorale.")
-    return Chorale(title, read[0].meter, voices, read[0].bars, _written_key(root))
+    return Chorale(title, read[0].meter, voices, read[0].bars, written)
 
 
 class _Part(NamedTuple):

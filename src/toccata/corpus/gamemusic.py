@@ -2,16 +2,14 @@
 
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from toccata.corpus.instruments import INSTRUMENTS
 from toccata.corpus.keyfinding import find_key, share_in_scale
+from toccata.corpus.midifile import Part, Recording
 from toccata.corpus.moods import measure, moods_of
-from toccata.corpus.patterns import RawNote
 from toccata.corpus.performance import perform
 from toccata.corpus.score import Score, Section, Track
 from toccata.corpus.theory import MINOR_MODES, pick
@@ -34,26 +32,6 @@ _SUSTAINING = ("organ", "accordion", "strings", "choir", "brass", "woodwind", "s
 _DRUM_KEYS = (27, 87)
 
 
-@dataclass(frozen=True)
-class Part:
-    """One MIDI track: notes in quarter-note beats, ``level`` being velocity times channel volume, 0-127."""
-
-    program: int
-    is_drums: bool
-    notes: tuple[RawNote, ...]
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A MIDI file. ``tempos`` and ``meters`` are (beat, value) pairs, quarter notes a minute and (beats, unit)."""
-
-    title: str
-    parts: tuple[Part, ...]
-    tempos: tuple[tuple[float, float], ...]
-    meters: tuple[tuple[float, tuple[int, int]], ...]
-    beats: float
-
-
 def read_wad(path: Path, prefix: str = "D_") -> dict[str, bytes]:
     """The lumps of a WAD whose names begin with ``prefix`` (music, in Doom's). Raises InputError for other files."""
     data = path.read_bytes()
@@ -69,35 +47,6 @@ def read_wad(path: Path, prefix: str = "D_") -> dict[str, bytes]:
         if name.startswith(prefix) and 0 <= at <= at + size <= len(data):
             lumps[name.removeprefix(prefix)] = data[at : at + size]
     return lumps
-
-
-@lru_cache(maxsize=128)
-def read_midi(data: bytes, title: str) -> Recording:
-    """Read a standard MIDI file. Raises InputError for other bytes."""
-    try:
-        import symusic
-    except ImportError:
-        raise InputError("MIDI files need symusic; install it with `pip install 'toccata[corpus]'`.") from None
-    try:
-        score: Any = symusic.Score.from_midi(data)
-    except (RuntimeError, ValueError, TypeError, IndexError):
-        raise InputError(f"'{title}' is not a MIDI file.") from None
-    per_beat = score.ticks_per_quarter
-    parts = tuple(_read_part(track, per_beat) for track in score.tracks if len(track.notes))
-    if not parts:
-        raise InputError(f"'{title}' has no notes.")
-    tempos = tuple((t.time / per_beat, t.qpm) for t in score.tempos) or ((0.0, 120.0),)
-    meters = tuple((m.time / per_beat, (m.numerator, m.denominator)) for m in score.time_signatures)
-    return Recording(title, parts, tempos, meters or ((0.0, (4, 4)),), score.end() / per_beat)
-
-
-def _read_part(track: Any, per_beat: int) -> Part:
-    volumes = [c.value for c in track.controls if c.number == 7]
-    volume = min(1.1, max(0.5, volumes[0] / 100)) if volumes else 1.0
-    notes = sorted(
-        RawNote(n.time / per_beat, max(n.duration / per_beat, 0.05), n.pitch, n.velocity * volume) for n in track.notes
-    )
-    return Part(track.program, track.is_drum, tuple(notes))
 
 
 def cut(rng: np.random.Generator, recording: Recording, seconds: float) -> Score:

@@ -23,6 +23,8 @@ import soundfile
 from toccata.audio.io import write, write_whole
 from toccata.corpus.band import EDITION, play, sheet, sheet_labels
 from toccata.corpus.soundfonts import FONTS, soundfont
+from toccata.corpus.tunefiles import COLLECTIONS, collection_file
+from toccata.corpus.tunes import SOURCES
 from toccata.errors import InputError, OutputError, ToccataError
 
 _FOLDER_SIZE = 1000
@@ -38,6 +40,11 @@ class _Corpus:
     sample_rate: int
     stems: bool
     edition: int = EDITION
+    tunes: bool = False
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return ("composer", *SOURCES) if self.tunes else ("composer",)
 
 
 class _Made(NamedTuple):
@@ -53,6 +60,7 @@ def make(
     sample_rate: int = 24000,
     stems: bool = False,
     progress: Callable[[float, float], None] | None = None,
+    tunes: bool = False,
 ) -> Path:
     """Write at least ``hours`` of pieces into ``folder`` and return the path of its manifest.
 
@@ -60,15 +68,18 @@ def make(
     ``seconds``, ``captions``, ``labels`` (see ``band.sheet_labels``). With ``stems``, a folder beside each piece holds
     its tracks and ``room``, which add up to the mix. The same seed, rate and hours give the same bytes with any number
     of ``workers``; a run that was cut off, even by a kill, goes on where it stopped. More hours extend a corpus.
-    ``progress`` is called with seconds done and seconds wanted.
+    ``progress`` is called with seconds done and seconds wanted. With ``tunes``, one piece in seven is arranged from the
+    collections of ``tunes.SOURCES``; the others stay as they are.
 
     Raises InputError for arguments that can't be met or a folder that holds another corpus, OutputError when the folder
     can't be written or the disk is full.
     """
     _check(hours, seed, workers, sample_rate)
-    folder, corpus = Path(folder), _Corpus(seed, sample_rate, stems)
+    folder, corpus = Path(folder), _Corpus(seed, sample_rate, stems, tunes=tunes)
     for name in FONTS:
         soundfont(name)
+    for name in COLLECTIONS if tunes else ():
+        collection_file(name)
     _open(folder, corpus, hours)
     made: list[_Made] = []
     wanted = hours * 3600
@@ -111,9 +122,10 @@ def _open(folder: Path, corpus: _Corpus, hours: float) -> None:
     if strangers:
         raise InputError(f"{folder} holds other files; choose an empty or a new folder.")
     for name, value in asdict(corpus).items():
-        if found and found.get(name) != value:
+        there = found.get(name, getattr(_Corpus, name, None))
+        if found and there != value:
             raise InputError(
-                f"{folder} holds a corpus of {name.replace('_', ' ')} {found.get(name)}, not {value};"
+                f"{folder} holds a corpus of {name.replace('_', ' ')} {there}, not {value};"
                 " choose another folder, or ask for the same to go on with it."
             )
     if found and found["hours"] > hours:
@@ -166,7 +178,7 @@ def _in_order(crew: Executor | None, folder: Path, corpus: _Corpus, window: int)
 def _make_piece(folder: Path, corpus: _Corpus, index: int) -> _Made:
     """Write piece ``index`` unless it is there, its stems first, so that a piece that is there is whole."""
     path = _path(folder, index)
-    made = sheet(corpus.seed, index)
+    made = sheet(corpus.seed, index, sources=corpus.sources)
     seconds = _seconds_of(path)
     if seconds is None:
         piece = play(made, corpus.sample_rate)

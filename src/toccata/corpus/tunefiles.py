@@ -19,6 +19,7 @@ from toccata.errors import InputError
 
 MUSIC21 = "music21-10.5.1-py3-none-any.whl"
 FREEDOOM = ("freedoom1.wad", "freedoom2.wad")
+COLLECTIONS = (MUSIC21, *FREEDOOM)
 _SHA256 = {
     MUSIC21: "dc3309498c4c95cebdf8d4f20c868deb6b63bce1d929cad4f51a7ccc982987b1",
     FREEDOOM[0]: "84c3a912f2973892a8025d09d65f5053b1ee2304968a5a172526d683a185b885",

@@ -1,7 +1,7 @@
 """The band's borrowed repertoire: old tunes and chorales that it arranges, and free game music that it plays.
 
-All of it may be used and passed on: the tunes were printed in 1782-1907, the chorales are J. S. Bach's, and Freedoom's
-music is under the BSD licence. The tune books and chorales are read out of the archive of PyPI's music21.
+All of it may be used and passed on: the tunes were printed from about 1780 to 1903, the chorales are J. S. Bach's, and
+Freedoom's music is under the BSD licence. Tune books and chorales are read out of the archive of PyPI's music21.
 """
 
 import zipfile
@@ -13,7 +13,8 @@ import numpy as np
 from toccata.corpus.abcnotation import read_abc, split_tunes
 from toccata.corpus.arrange import arrange
 from toccata.corpus.chorale import Chorale, read_chorale, set_chorale
-from toccata.corpus.gamemusic import cut, read_midi, read_wad
+from toccata.corpus.gamemusic import cut, read_wad
+from toccata.corpus.midifile import Recording, read_midi
 from toccata.corpus.score import Score
 from toccata.corpus.theory import pick, pick_weighted
 from toccata.corpus.tunefiles import FREEDOOM, MUSIC21, collection_file
@@ -73,7 +74,7 @@ def _setting(source: str) -> Callable[[np.random.Generator, float], Score]:
         return lambda rng, seconds: set_chorale(rng, _chorale(pick(rng, chorales)), seconds)
     if source == "freedoom":
         pieces = _freedoom()
-        return lambda rng, seconds: _play_game(rng, pieces, seconds)
+        return lambda rng, seconds: cut(rng, _recording(pick(rng, pieces)), seconds)
     book, title = _book(source), _BOOKS[source][1]
     return lambda rng, seconds: arrange(rng, read_abc(pick(rng, book)), seconds, title)
 
@@ -112,9 +113,10 @@ def _freedoom() -> tuple[tuple[str, bytes], ...]:
     return tuple((title, data) for data, title in pieces.items())
 
 
-def _play_game(rng: np.random.Generator, pieces: tuple[tuple[str, bytes], ...], seconds: float) -> Score:
-    title, data = pick(rng, pieces)
-    return cut(rng, read_midi(data, title), seconds)
+@lru_cache(maxsize=128)
+def _recording(piece: tuple[str, bytes]) -> Recording:
+    title, data = piece
+    return read_midi(data, title)
 
 
 def _members(wheel: zipfile.ZipFile, folder: str, suffix: str) -> list[str]:
