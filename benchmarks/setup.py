@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.load import clocks, foreign
 from benchmarks.report import ROOT, Figure, Options, compared
 from toccata.errors import ToccataError
 
@@ -17,6 +18,7 @@ BUNDLED = ROOT / "src" / "toccata" / "bundled"
 
 def run(options: Options) -> Iterator[Figure]:
     """Set up a copy of this tree with an empty home, twice; with ``quick`` only what making music needs."""
+    before = clocks()
     with tempfile.TemporaryDirectory() as folder:
         copy, home = Path(folder) / "toccata", Path(folder) / "home"
         copy_tree(ROOT, copy)
@@ -28,6 +30,7 @@ def run(options: Options) -> Iterator[Figure]:
         helps = [_timed([str(copy / ".venv" / "bin" / "toccata"), "--help"], copy, home) for _ in range(5)]
         yield Figure("toccata --help, first time", helps[0], "s", n=1)
         yield Figure("toccata --help, median of the next", statistics.median(helps[1:]), "s", n=len(helps) - 1)
+        yield foreign(before)
     yield from weights(BUNDLED)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import toccata
+from benchmarks.load import clocks, foreign
 from benchmarks.report import Figure, Options, compared, note
 
 PROMPT = "warm lo-fi piano over a slow boom-bap beat"
@@ -31,7 +32,7 @@ def run(options: Options) -> Iterator[Figure]:
     """First run of the command; then, in this process, first sound, speed, its bound, and memory of a long stream."""
     if options.device == "cpu":
         _take_cores(CORES)
-    before = _cpu_seconds()
+    before = clocks()
     yield from first_run(options, repeats=1 if options.quick else 3)
     started = time.perf_counter()
     model = toccata.load(*([options.model] if options.model else []), device=options.device)
@@ -44,7 +45,7 @@ def run(options: Options) -> Iterator[Figure]:
     yield compared("music per second of work, after load", speed, "s/s", 5.0, n=repeats)
     yield from _floor(model, speed, options.device)
     yield _growth(model, 60 if options.quick else 300)
-    yield Figure("other processes while measuring", _foreign(before, _cpu_seconds()), "cores", n=1)
+    yield foreign(before)
 
 
 def first_run(options: Options, repeats: int) -> Iterator[Figure]:
@@ -145,16 +146,3 @@ def _take_cores(count: int) -> None:
         note(f"there are only {len(cores)} cores, not {count}")
     os.sched_setaffinity(0, cores)
     torch.set_num_threads(len(cores))
-
-
-def _cpu_seconds() -> tuple[float, float, float]:
-    """Now, CPU seconds of the whole machine, CPU seconds of this process and the children it has waited for."""
-    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    busy = sum(fields[:8]) - fields[3] - fields[4]
-    return time.monotonic(), busy / os.sysconf("SC_CLK_TCK"), sum(os.times()[:4])
-
-
-def _foreign(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
-    """Cores that others kept busy meanwhile."""
-    wall, machine, own = (b - a for a, b in zip(before, after, strict=True))
-    return max(machine - own, 0.0) / wall

@@ -12,6 +12,7 @@ from toccata.errors import InputError
 from toccata.models.musicgen.config import mini as mini_musicgen
 from toccata.recipes import codec, musicgen
 from toccata.training.state import load_state
+from toccata.weights import checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,24 @@ def test_musicgen_resumes_exactly_and_its_model_loads(tmp_path, monkeypatch, cap
     assert same(whole["ema"], parts["ema"])
     assert "held out: own caption" in capsys.readouterr().out
     assert json.loads((tmp_path / "parts/model/config.json").read_text())["steps"] == 4
+
+
+def test_a_run_can_start_from_a_models_weights(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    save_soundstream(tmp_path / "codec", SoundStream(tiny_codec()))
+    tiny = replace(mini_musicgen(), width=64, layers=1, heads=2, codebooks=2, text_layers=1, window_seconds=1.0)
+    monkeypatch.setitem(musicgen.PRESETS, "mini", lambda: tiny)
+    for seed in (1, musicgen.HELD_OUT_SEED):
+        write_band(tmp_path / f"band/seed-{seed}", 1)
+    recipe = musicgen.MusicGenRecipe(
+        band=tmp_path / "band", tokens=tmp_path / "tokens", codec=tmp_path / "codec", steps=1, batch=2, workers=0,
+        muon_rate=0.0, adam_rate=0.0,
+    )  # fmt: skip
+    musicgen.train(replace(recipe, out=tmp_path / "first", seed=1))
+    write_band(tmp_path / "band/seed-2", 1)
+    musicgen.train(replace(recipe, out=tmp_path / "second", seed=2, start=tmp_path / "first/model"))
+    first, second = (checkpoint.load(tmp_path / name / "model")[1] for name in ("first", "second"))
+    assert same(first, second)
 
 
 def test_the_codec_resumes_exactly_in_both_phases(tmp_path, monkeypatch, capsys):

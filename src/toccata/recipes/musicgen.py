@@ -26,6 +26,8 @@ from toccata.training.log import StepLog
 from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_cosine
 from toccata.training.provenance import provenance
 from toccata.training.state import load_state, save_state
+from toccata.weights import checkpoint
+from toccata.weights.compact import expand
 
 PRESETS = {"mini": mini, "small": small, "medium": medium, "large": large}
 HELD_OUT_SEED = 10_000
@@ -35,6 +37,7 @@ HELD_OUT_SEED = 10_000
 class MusicGenRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
+    ``codec`` is a codec's folder (None: soundstream-mini), ``start`` a model's whose weights a fresh run begins with.
     ``level_weights`` weigh the codebooks' losses: the first levels carry the music, the last ones texture.
     """
 
@@ -42,6 +45,7 @@ class MusicGenRecipe:
     band: Path = Path("runs/band")
     tokens: Path = Path("runs/tokens")
     codec: Path | None = None
+    start: Path | None = None
     preset: str = "mini"
     steps: int = 2400
     batch: int = 16
@@ -69,7 +73,10 @@ def train(recipe: MusicGenRecipe) -> None:
     text = load_text_encoder()
     config = sized(recipe, text)
     torch.manual_seed(recipe.seed)
-    network = MusicGenNetwork(config).to(recipe.device)
+    network = MusicGenNetwork(config)
+    if recipe.start is not None:
+        checkpoint.load_into(network, expand(checkpoint.load(recipe.start)[1]), recipe.start)
+    network.to(recipe.device)
     ema = EMA(network, recipe.ema)
     matrices, others = split_matrices(nn.ModuleList([network.blocks, network.text_blocks]), network)
     optimisers = Optimisers(matrices, others, recipe.muon_rate, recipe.adam_rate)
