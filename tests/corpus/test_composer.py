@@ -229,3 +229,10 @@ def test_nearest_pitch_stays_in_range() -> None:
     assert nearest_pitch(0, 61) == 60
     assert nearest_pitch(0, 61, low=62) == 72
     assert nearest_pitch(11, 60, high=58) == 47
+
+
+def test_no_piece_begins_with_a_long_silence():
+    for seed in range(400):
+        score = compose(np.random.default_rng(seed))
+        first = min(note.start for track in score.tracks for note in track.notes)
+        assert score.seconds_at(first) < 1.5, (seed, score.genre)

@@ -104,12 +104,13 @@ def _plan(rng: np.random.Generator, genre: Genre, seconds: float) -> Plan:
 
 def _play_band(rng: np.random.Generator, plan: Plan) -> tuple[Track, ...]:
     band = [part for part in pick(rng, plan.genre.bands) if part.chance >= 1 or rng.random() < part.chance]
+    accompanied = any(part.role in ("chords", "arpeggio", "pad") for part in band)
     lead: list[RawNote] = []
     tracks = []
     swing = (plan.swing, plan.genre.swing_cell)
     for part in sorted(band, key=lambda part: part.role != "melody"):
         instrument = pick(rng, part.instruments)
-        raw = _play_part(rng, plan, part, instrument, lead, len(band) == 1)
+        raw = _play_part(rng, plan, part, instrument, lead, len(band) == 1, accompanied)
         if part.role == "melody":
             lead = raw
         loudness = plan.genre.loudness * _LEVELS[part.role] * (0.88 + 0.2 * plan.energy)
@@ -121,10 +122,16 @@ def _play_band(rng: np.random.Generator, plan: Plan) -> tuple[Track, ...]:
 
 
 def _play_part(
-    rng: np.random.Generator, plan: Plan, part: Part, instrument: str, lead: list[RawNote], alone: bool
+    rng: np.random.Generator,
+    plan: Plan,
+    part: Part,
+    instrument: str,
+    lead: list[RawNote],
+    alone: bool,
+    accompanied: bool = True,
 ) -> list[RawNote]:
     """One player's notes over the whole form, silent where the arrangement leaves room, together in the ending."""
-    playing = _arrange(rng, plan, part, alone)
+    playing = _arrange(rng, plan, part, alone or not accompanied)
     if part.role == "drums":
         style = DrumStyle(pick(rng, part.styles), plan.genre.fill, plan.genre.crash)
         return play_drums(rng, style, playing, plan.meter[0], plan.bar_beats)
@@ -140,8 +147,8 @@ def _play_part(
     return notes + _last_chord(plan, part.role, instrument, notes, alone)
 
 
-def _arrange(rng: np.random.Generator, plan: Plan, part: Part, alone: bool) -> tuple[FormSection, ...]:
-    """The sections in which a part plays: solos always; intros and breakdowns are thinner."""
+def _arrange(rng: np.random.Generator, plan: Plan, part: Part, always: bool) -> tuple[FormSection, ...]:
+    """The sections in which a part plays: all of them, or fewer in intros and breakdowns."""
     rest: set[str] = set()
     if part.role in ("melody", "counter"):
         rest.add("intro")
@@ -149,7 +156,7 @@ def _arrange(rng: np.random.Generator, plan: Plan, part: Part, alone: bool) -> t
         rest.add("intro")
     if part.role in ("drums", "counter") and rng.random() < 0.6:
         rest |= {"breakdown", "bridge", "interlude"}
-    sections = tuple(s for s in plan.form if alone or s.name not in rest)
+    sections = tuple(s for s in plan.form if always or s.name not in rest)
     bars = sum(section.bars for section in sections)
     return sections if bars >= 0.6 * (plan.form[-1].bar + 1) else plan.form
 
