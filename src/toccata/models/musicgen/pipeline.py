@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, overload
@@ -42,6 +43,8 @@ class MusicGen:
         self.name, self.weights_sha256 = name, weights_sha256
         self.sampling = sampling or TokenSampling()
         self.device = network.heads.weight.device
+        # A step of a small model is too short to share: threads would wait for each other longer than they work.
+        self.threads = 1 if network.config.width <= 512 else torch.get_num_threads()
 
     @property
     def sample_rate(self) -> int:
@@ -201,9 +204,21 @@ class MusicGen:
         @torch.no_grad()
         def predict(steps_KS: Tensor) -> Tensor:
             steps_2KS = steps_KS.to(self.device).expand(2, -1, -1)
-            return self.network(steps_2KS, condition, caches)[:, :, -1]
+            with threads(self.threads):
+                return self.network(steps_2KS, condition, caches)[:, :, -1]
 
         return predict
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Within the scope torch computes with ``count`` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def chooser(sampling: TokenSampling, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
