@@ -54,8 +54,8 @@ class MusicGenRecipe:
     adam_rate: float = 2e-3
     level_weights: tuple[float, ...] = (2.0, 1.5, 1.0, 0.8)
     ema: float = 0.998
-    steps_per_shard: int = 20
-    shards_in_memory: int = 400
+    steps_per_shard: int = 9
+    shards_in_memory: int = 60
     seed: int = 1
     workers: int = 1
     threads: int = 1
