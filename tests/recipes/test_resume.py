@@ -44,16 +44,21 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_musicgen_resumes_exactly_and_its_model_loads(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """A recipe of a tiny MusicGen on a tiny codec and band."""
     torch.manual_seed(0)
     save_soundstream(tmp_path / "codec", SoundStream(tiny_codec()))
-    tiny = replace(mini_musicgen(), width=16, layers=1, heads=2, codebooks=2, text_layers=1, window_seconds=1.0)
+    tiny = replace(mini_musicgen(), width=64, layers=1, heads=2, codebooks=2, text_layers=1, window_seconds=1.0)
     monkeypatch.setitem(musicgen.PRESETS, "mini", lambda: tiny)
-    for seed in (1, musicgen.HELD_OUT_SEED):
+    for seed in (1, 2, musicgen.HELD_OUT_SEED):
         write_band(tmp_path / f"band/seed-{seed}", 1)
-    recipe = musicgen.MusicGenRecipe(
+    return musicgen.MusicGenRecipe(
         band=tmp_path / "band", tokens=tmp_path / "tokens", codec=tmp_path / "codec", steps=4, batch=2, workers=0
     )
+
+
+def test_musicgen_resumes_exactly_and_its_model_loads(recipe, tmp_path, capsys):
     musicgen.train(replace(recipe, out=tmp_path / "whole"))
     musicgen.train(replace(recipe, out=tmp_path / "parts", minutes=0))
     assert load_state(tmp_path / "parts/state.safetensors")["step"] == 1
@@ -66,19 +71,9 @@ def test_musicgen_resumes_exactly_and_its_model_loads(tmp_path, monkeypatch, cap
     assert json.loads((tmp_path / "parts/model/config.json").read_text())["steps"] == 4
 
 
-def test_a_run_can_start_from_a_models_weights(tmp_path, monkeypatch):
-    torch.manual_seed(0)
-    save_soundstream(tmp_path / "codec", SoundStream(tiny_codec()))
-    tiny = replace(mini_musicgen(), width=64, layers=1, heads=2, codebooks=2, text_layers=1, window_seconds=1.0)
-    monkeypatch.setitem(musicgen.PRESETS, "mini", lambda: tiny)
-    for seed in (1, musicgen.HELD_OUT_SEED):
-        write_band(tmp_path / f"band/seed-{seed}", 1)
-    recipe = musicgen.MusicGenRecipe(
-        band=tmp_path / "band", tokens=tmp_path / "tokens", codec=tmp_path / "codec", steps=1, batch=2, workers=0,
-        muon_rate=0.0, adam_rate=0.0,
-    )  # fmt: skip
+def test_a_run_can_start_from_a_models_weights(recipe, tmp_path):
+    recipe = replace(recipe, steps=1, muon_rate=0.0, adam_rate=0.0)
     musicgen.train(replace(recipe, out=tmp_path / "first", seed=1))
-    write_band(tmp_path / "band/seed-2", 1)
     musicgen.train(replace(recipe, out=tmp_path / "second", seed=2, start=tmp_path / "first/model"))
     first, second = (checkpoint.load(tmp_path / name / "model")[1] for name in ("first", "second"))
     assert same(first, second)
