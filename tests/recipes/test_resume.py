@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from toccata.codecs.soundstream import SoundStream, load_soundstream, mini, save_soundstream
+from toccata.corpus.stream import corpus_name
 from toccata.errors import InputError
 from toccata.models.musicgen.config import mini as mini_musicgen
 from toccata.recipes import codec, musicgen
@@ -52,7 +53,7 @@ def recipe(tmp_path, monkeypatch):
     tiny = replace(mini_musicgen(), width=64, layers=1, heads=2, codebooks=2, text_layers=1, window_seconds=1.0)
     monkeypatch.setitem(musicgen.PRESETS, "mini", lambda: tiny)
     for seed in (1, 2, musicgen.HELD_OUT_SEED):
-        write_band(tmp_path / f"band/seed-{seed}", 1)
+        write_band(tmp_path / "band" / corpus_name(seed), 1)
     return musicgen.MusicGenRecipe(
         band=tmp_path / "band", tokens=tmp_path / "tokens", codec=tmp_path / "codec", steps=4, batch=2, workers=0
     )
@@ -81,7 +82,7 @@ def test_a_run_can_start_from_a_models_weights(recipe, tmp_path):
 
 def test_the_codec_resumes_exactly_in_both_phases(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(codec.PRESETS, "mini", tiny_codec)
-    write_band(tmp_path / "band/seed-1", 1)
+    write_band(tmp_path / "band" / corpus_name(1), 1)
     recipe = codec.CodecRecipe(
         band=tmp_path / "band", steps=4, free_steps=1, refit_steps=2, adversarial_steps=2, batch=2, seconds=1.0,
         steps_per_shard=10, workers=0, compile=False,
@@ -100,7 +101,7 @@ def test_the_codec_resumes_exactly_in_both_phases(tmp_path, monkeypatch, capsys)
 
 def test_phase_two_leaves_the_codes_alone(tmp_path, monkeypatch):
     monkeypatch.setitem(codec.PRESETS, "mini", tiny_codec)
-    write_band(tmp_path / "band/seed-1", 1)
+    write_band(tmp_path / "band" / corpus_name(1), 1)
     recipe = codec.CodecRecipe(
         out=tmp_path / "run", band=tmp_path / "band", steps=2, free_steps=1, refit_steps=2, batch=2, seconds=1.0,
         adversarial_steps=0, steps_per_shard=10, workers=0, compile=False,

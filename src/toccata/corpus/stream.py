@@ -4,9 +4,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toccata.corpus.band import labels, piece, score_roll
+from toccata.corpus.band import EDITION, labels, piece, score_roll
 
 ROLL_RATE = 25
+
+
+def corpus_name(seed: int) -> str:
+    """The folder of corpus ``seed``, of this edition of the band: shards of another edition are never mixed in."""
+    return f"edition-{EDITION}-seed-{seed}"
 
 
 def audio_shard(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from toccata.codecs import losses
 from toccata.codecs.discriminators import Discriminators
 from toccata.codecs.soundstream import SoundStream, full, mini, save_soundstream
-from toccata.corpus.stream import ROLL_RATE, audio_shard
+from toccata.corpus.stream import ROLL_RATE, audio_shard, corpus_name
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.errors import InputError
 from toccata.nn.rvq import Quantised, perplexity
@@ -192,7 +192,7 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
 
 def band(recipe: CodecRecipe) -> ShardStore:
     """The endless corpus of ``recipe.seed``, rendered as it is needed."""
-    return ShardStore(recipe.band / f"seed-{recipe.seed}", functools.partial(audio_shard, seed=recipe.seed))
+    return ShardStore(recipe.band / corpus_name(recipe.seed), functools.partial(audio_shard, seed=recipe.seed))
 
 
 def sampler(

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.codecs.soundstream import load_soundstream
-from toccata.corpus.stream import audio_shard
+from toccata.codecs.soundstream import BUNDLED, load_soundstream
+from toccata.corpus.stream import audio_shard, corpus_name
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.data.tokens import TokenPiece, crop, encode_shard, pieces
 from toccata.encoders.text import TextEncoder, load_text_encoder
@@ -126,12 +126,13 @@ def sized(recipe: MusicGenRecipe, text: TextEncoder) -> MusicGenConfig:
 def token_store(recipe: MusicGenRecipe, seed: int) -> ShardStore:
     """Token shards of the endless corpus ``seed``; their audio is rendered where it isn't there already."""
     make = functools.partial(token_shard, seed=seed, band=recipe.band, codec=recipe.codec)
-    return ShardStore(recipe.tokens / f"seed-{seed}", make)
+    codec = checkpoint.sha256(recipe.codec or BUNDLED)[:12]
+    return ShardStore(recipe.tokens / f"{corpus_name(seed)}-codec-{codec}", make)
 
 
 def token_shard(index: int, seed: int, band: Path, codec: Path | None) -> Shard:
     """Shard ``index`` of corpus ``seed`` as codes of every level."""
-    audio = ShardStore(band / f"seed-{seed}", functools.partial(audio_shard, seed=seed))
+    audio = ShardStore(band / corpus_name(seed), functools.partial(audio_shard, seed=seed))
     shard = audio.read(index) if audio.path(index).exists() else audio.make(index)
     return encode_shard(shard, codec_at(codec).encode)
 
