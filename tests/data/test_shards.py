@@ -39,18 +39,24 @@ def test_workers_make_the_same_shards(tmp_path, workers):
 
 def test_tokens_keep_pieces_apart():
     wave = torch.arange(10, dtype=torch.int16)
-    records = [{"samples": 4, "captions": ["a"]}, {"samples": 6, "captions": ["b"]}]
-    shard = encode_shard(({"wave": wave}, records), lambda w: (w[:, :, ::2] * 32767).round().long().expand(-1, 3, -1))
+    records = [{"samples": 4, "frames": 2, "captions": ["a"]}, {"samples": 6, "frames": 6, "captions": ["b"]}]
+    audio = {"wave": wave, "roll": torch.arange(8)[:, None]}, records
+    shard = encode_shard(audio, lambda w: (w[:, :, ::2] * 32767).round().long().expand(-1, 3, -1))
     first, second = pieces(shard)
     assert first.codes_KT.tolist() == [[0, 2]] * 3
     assert second.codes_KT.tolist() == [[4, 6, 8]] * 3
+    assert first.roll_TR.tolist() == [[0], [1]]
+    assert second.roll_TR.tolist() == [[2], [4], [6]], "the roll is read at the codes' rate"
     assert second.record["captions"] == ["b"]
 
 
 def test_a_crop_has_its_length_and_marks_what_is_missing():
-    shard = {"codes": torch.arange(12, dtype=torch.int16).view(2, 6)}, [{"frames": 6}]
-    (piece,) = pieces(shard)
-    short = crop(piece, 4, 99, torch.Generator().manual_seed(0))
+    codes = torch.arange(12, dtype=torch.int16).view(2, 6)
+    (piece,) = pieces(({"codes": codes, "roll": torch.arange(6)[:, None]}, [{"frames": 6}]))
+    short, roll = crop(piece, 4, 99, torch.Generator().manual_seed(0))
     assert short.shape == (2, 4)
     assert (short[1] - short[0]).tolist() == [6] * 4
-    assert crop(piece, 8, 99, torch.Generator().manual_seed(0))[:, 6:].tolist() == [[99, 99]] * 2
+    assert roll[:, 0].tolist() == short[0].tolist(), "codes and roll are of the same frames"
+    long, roll = crop(piece, 8, 99, torch.Generator().manual_seed(0))
+    assert long[:, 6:].tolist() == [[99, 99]] * 2
+    assert roll[6:].tolist() == [[0]] * 2

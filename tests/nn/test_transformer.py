@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from toccata.nn.attention import KVCache, SelfAttention, rotary_table, rotate
+from toccata.nn.attention import KVCache, SelfAttention, attend, rotary_table, rotate
 from toccata.nn.transformer import Block
 
 
@@ -28,6 +28,17 @@ def test_rotary_attention_depends_on_distance_only():
 
     assert score(7, 3) == pytest.approx(score(36, 32), abs=1e-4)
     assert score(7, 3) != pytest.approx(score(8, 3), abs=1e-3)
+
+
+@pytest.mark.parametrize(("causal", "masked"), [(True, False), (False, True), (False, False)])
+def test_attention_in_training_equals_attention_in_use(causal, masked):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 7, 8).unbind(0)
+    mask = torch.tensor([[True] * 7, [True] * 3 + [False] * 4]) if masked else None
+    used = attend(q, k, v, mask, causal)
+    trained = attend(q.requires_grad_(), k, v, mask, causal)
+    assert trained.requires_grad
+    assert torch.allclose(used, trained, atol=1e-6)
 
 
 def test_a_causal_block_sees_nothing_later():

@@ -8,12 +8,15 @@ import torch
 from safetensors.torch import save_file
 
 from toccata.codecs.soundstream import SoundStream, load_soundstream, mini, save_soundstream
+from toccata.corpus.band import sheet, sheet_labels
 from toccata.corpus.stream import corpus_name
 from toccata.errors import InputError
 from toccata.models.musicgen.config import mini as mini_musicgen
-from toccata.recipes import codec, musicgen
+from toccata.recipes import codec, musicgen, words
 from toccata.training.state import load_state
 from toccata.weights import checkpoint
+
+LABELS = sheet_labels(sheet(1, 0), 2.0)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +38,8 @@ def write_band(folder, shards):
         generator = torch.Generator().manual_seed(index)
         wave = (torch.randn(48000, generator=generator) * 3000).to(torch.int16)
         roll = (torch.rand(50, 29, generator=generator) < 0.2).to(torch.uint8)
-        records = [{"samples": 48000, "frames": 50, "captions": [{"text": "slow piano"}, {"text": "fast drums"}]}]
+        captions = [{"text": "slow piano"}, {"text": "fast drums"}]
+        records = [{"samples": 48000, "frames": 50, **LABELS, "captions": captions}]
         folder.mkdir(parents=True, exist_ok=True)
         metadata = {"records": json.dumps(records)}
         save_file({"wave": wave, "roll": roll}, folder / f"{index:06d}.safetensors", metadata=metadata)
@@ -54,9 +58,12 @@ def recipe(tmp_path, monkeypatch):
     monkeypatch.setitem(musicgen.PRESETS, "mini", lambda: tiny)
     for seed in (1, 2, musicgen.HELD_OUT_SEED):
         write_band(tmp_path / "band" / corpus_name(seed), 1)
+    monkeypatch.setattr(words, "PIECES", 4)
+    monkeypatch.setattr(words, "HELD_OUT_PIECES", 2)
     return musicgen.MusicGenRecipe(
-        band=tmp_path / "band", tokens=tmp_path / "tokens", codec=tmp_path / "codec", steps=4, batch=2, workers=0
-    )
+        band=tmp_path / "band", tokens=tmp_path / "tokens", codec=tmp_path / "codec", steps=4, batch=2, workers=0,
+        first_shards=0, word_steps=2, word_batch=4,
+    )  # fmt: skip
 
 
 def test_musicgen_resumes_exactly_and_its_model_loads(recipe, tmp_path, capsys):
@@ -66,7 +73,7 @@ def test_musicgen_resumes_exactly_and_its_model_loads(recipe, tmp_path, capsys):
     musicgen.train(replace(recipe, out=tmp_path / "parts"))
     whole, parts = (load_state(tmp_path / name / "state.safetensors") for name in ("whole", "parts"))
     assert whole["step"] == parts["step"] == 4
-    assert same(whole["network"], parts["network"])
+    assert same(whole["learner"], parts["learner"])
     assert same(whole["ema"], parts["ema"])
     assert "held out: own caption" in capsys.readouterr().out
     assert json.loads((tmp_path / "parts/model/config.json").read_text())["steps"] == 4

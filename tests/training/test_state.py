@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from toccata.errors import WeightsError
-from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_cosine
+from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_cosine, warmup_stable_decay
 from toccata.training.state import load_state, save_state
 
 
@@ -52,3 +52,11 @@ def test_the_schedule_warms_up_peaks_at_one_and_ends_at_its_floor():
     assert scales[0] == pytest.approx(0.1)
     assert scales[-1] == pytest.approx(0.02)
     assert scales[10:] == sorted(scales[10:], reverse=True)
+
+
+def test_a_longer_run_begins_like_a_shorter_one_and_both_end_at_nothing():
+    short, long = ([warmup_stable_decay(s, steps, 10) for s in range(steps + 1)] for steps in (100, 200))
+    assert short[:81] == long[:81]
+    assert max(short) == 1.0
+    assert short[-1] == long[-1] == 0.0
+    assert short[80:] == sorted(short[80:], reverse=True)

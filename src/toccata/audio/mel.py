@@ -39,6 +39,23 @@ def magnitudes(wave_BN: Tensor, n_fft: int, hop: int, center: bool = True) -> Te
     return torch.view_as_real(spectrum).square().sum(-1).clamp(min=1e-12).sqrt()
 
 
+@lru_cache(maxsize=4)
+def _low_basis(n_fft: int, bins: int) -> Tensor:
+    """Windowed cosines and sines of the first ``bins`` bins: (n_fft, 2 bins)."""
+    angles = torch.outer(torch.arange(n_fft).double(), torch.arange(bins).double()) * (2 * torch.pi / n_fft)
+    window = torch.hann_window(n_fft, dtype=torch.float64)[:, None]
+    return torch.cat([angles.cos() * window, angles.sin() * window], dim=1).float()
+
+
+def low_magnitudes(wave_BN: Tensor, n_fft: int, hop: int, bins: int) -> Tensor:
+    """The first ``bins`` rows of ``magnitudes``: as one product, which is faster than a transform with all bins."""
+    padded = torch.nn.functional.pad(wave_BN, (n_fft // 2, n_fft // 2))
+    with torch.autocast(wave_BN.device.type, enabled=False):
+        parts = padded.unfold(1, n_fft, hop) @ _low_basis(n_fft, bins).to(wave_BN.device)
+    cos, sin = parts.chunk(2, dim=-1)
+    return (cos.square() + sin.square()).clamp(min=1e-12).sqrt().transpose(1, 2)
+
+
 def log_mel(wave_BN: Tensor, sample_rate: int, n_fft: int, hop: int, bands: int, floor: float = 1e-5) -> Tensor:
     """Natural logarithm of mel magnitudes, no lower than log(``floor``): (B, M, T), T = N // hop + 1 (centred)."""
     filters = mel_filters(sample_rate, n_fft, bands).to(wave_BN.device)

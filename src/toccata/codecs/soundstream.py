@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.audio.mel import log_mel, magnitudes
+from toccata.audio.mel import log_mel, low_magnitudes
 from toccata.errors import InputError, WeightsError
 from toccata.nn.convnext import ConvNeXtBlock
 from toccata.nn.istft import ISTFTHead
@@ -90,7 +90,7 @@ class SpectrumEncoder(nn.Module):
         """Logarithms of mel magnitudes and of the lowest bins, about unit variance: (B, N // hop, bands + bins)."""
         config, frames = self.config, wave_BN.shape[-1] // self.config.hop
         mel = log_mel(wave_BN, config.sample_rate, self.mel_fft, config.hop, config.mel_bands, 1e-4)
-        low = magnitudes(wave_BN, self.low_fft, config.hop)[:, : config.low_bins].clamp(min=1e-3).log()
+        low = low_magnitudes(wave_BN, self.low_fft, config.hop, config.low_bins).clamp(min=1e-3).log()
         both = torch.cat([(mel + 4.0) / 2.5, low / 3.0], dim=1)
         return both[..., :frames].transpose(1, 2)
 

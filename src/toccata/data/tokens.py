@@ -15,36 +15,50 @@ from toccata.data.shards import Shard
 
 @dataclass(frozen=True)
 class TokenPiece:
-    """One piece: codes_KT (int16) and its record (captions, labels)."""
+    """One piece: codes_KT (int16), its score roll at the same frames, and its record (captions, labels)."""
 
     codes_KT: Tensor
+    roll_TR: Tensor
     record: dict[str, Any]
 
 
 def encode_shard(audio: Shard, encode: Callable[[Tensor], Tensor]) -> Shard:
-    """Audio pieces (``wave`` end to end, int16) -> ``codes`` (K, sum of T) int16 and records with ``frames``."""
+    """Audio pieces -> ``codes`` (K, sum of T) int16, ``roll`` (sum of T, R) uint8 and records with ``frames``.
+
+    ``audio`` holds ``wave`` (int16) and ``roll`` of all pieces end to end; the roll is read at the codec's frame rate.
+    """
     tensors, records = audio
-    codes, kept = [], []
+    codes, rolls, kept = [], [], []
     waves = tensors["wave"].split([record["samples"] for record in records])
-    for wave, record in zip(waves, records, strict=True):
+    for wave, roll, record in zip(waves, tensors["roll"].split([r["frames"] for r in records]), records, strict=True):
         codes.append(encode(wave.float()[None, None] / 32767)[0].to(torch.int16))
-        kept.append({**record, "frames": codes[-1].shape[1]})
-    return {"codes": torch.cat(codes, dim=1)}, kept
+        frames = codes[-1].shape[1]
+        rolls.append(roll[torch.arange(frames) * len(roll) // frames])
+        kept.append({**record, "frames": frames})
+    return {"codes": torch.cat(codes, dim=1), "roll": torch.cat(rolls)}, kept
 
 
 def pieces(shard: Shard) -> list[TokenPiece]:
     """The pieces of a token shard."""
     tensors, records = shard
-    codes = tensors["codes"].split([record["frames"] for record in records], dim=1)
-    return [TokenPiece(c, r) for c, r in zip(codes, records, strict=True)]
+    frames = [record["frames"] for record in records]
+    codes, rolls = tensors["codes"].split(frames, dim=1), tensors["roll"].split(frames)
+    return [TokenPiece(c, roll, r) for c, roll, r in zip(codes, rolls, records, strict=True)]
 
 
-def crop(piece: TokenPiece, frames: int, filler: int, generator: torch.Generator, from_start: float = 0.5) -> Tensor:
-    """A stretch of ``frames`` frames (K, T), from the start with that probability; short pieces are filled up."""
+def crop(
+    piece: TokenPiece, frames: int, filler: int, generator: torch.Generator, from_start: float = 0.5
+) -> tuple[Tensor, Tensor]:
+    """A stretch of ``frames`` frames, from the start with that probability: its codes (K, T) and roll (T, R).
+
+    Short pieces are filled up, with ``filler`` and silence.
+    """
     total = piece.codes_KT.shape[1]
     slack = max(total - frames, 0)
     start = int(torch.randint(slack + 1, (), generator=generator))
     if float(torch.rand((), generator=generator)) < from_start:
         start = 0
-    codes = piece.codes_KT[:, start : start + frames].long()
-    return torch.nn.functional.pad(codes, (0, frames - codes.shape[1]), value=filler)
+    codes, roll = piece.codes_KT[:, start : start + frames].long(), piece.roll_TR[start : start + frames]
+    missing = frames - codes.shape[1]
+    pad = torch.nn.functional.pad
+    return pad(codes, (0, missing), value=filler), pad(roll, (0, 0, 0, missing))

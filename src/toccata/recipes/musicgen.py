@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,10 @@ from toccata.models.musicgen.config import MusicGenConfig, large, medium, mini, 
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musicgen.pipeline import save_musicgen
 from toccata.nn.codebooks import delay
+from toccata.recipes.score_heads import LabelHead, LabelTargets, RollHead, label_targets
+from toccata.recipes.words import learn_words
 from toccata.training.log import StepLog
-from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_cosine
+from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_stable_decay
 from toccata.training.provenance import provenance
 from toccata.training.state import load_state, save_state
 from toccata.weights import checkpoint
@@ -37,8 +39,13 @@ HELD_OUT_SEED = 10_000
 class MusicGenRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
+    The learning rate falls over the last ``decay`` of the steps; ``out``/before-decay.safetensors is the state before.
+    Put it in the place of state.safetensors and ask for more steps, and a finished run becomes the start of a longer.
+
     ``codec`` is a codec's folder (None: soundstream-mini), ``start`` a model's whose weights a fresh run begins with.
     ``level_weights`` weigh the codebooks' losses: the first levels carry the music, the last ones texture.
+    ``roll_weight`` and ``label_weight`` weigh what ``score_heads`` asks besides; ``word_steps`` come before the music.
+    Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start.
     """
 
     out: Path = Path("runs/musicgen")
@@ -47,21 +54,51 @@ class MusicGenRecipe:
     codec: Path | None = None
     start: Path | None = None
     preset: str = "mini"
-    steps: int = 2400
+    steps: int = 5000
     batch: int = 16
     window_seconds: float | None = None
     muon_rate: float = 3e-3
     adam_rate: float = 2e-3
     level_weights: tuple[float, ...] = (2.0, 1.5, 1.0, 0.8)
+    roll_weight: float = 0.25
+    label_weight: float = 0.05
+    word_steps: int = 1500
+    word_batch: int = 128
     ema: float = 0.998
-    steps_per_shard: int = 9
-    shards_in_memory: int = 60
+    decay: float = 0.2
+    first_shards: int = 40
+    steps_per_shard: int = 18
+    shards_in_memory: int = 120
     seed: int = 1
     workers: int = 1
     threads: int = 1
     minutes: float = float("inf")
     device: str = "cpu"
     compile: bool = False
+
+
+class Batch(NamedTuple):
+    """Crops of B pieces: codes_BKT, roll_BTR, a caption of each, and the pieces' labels."""
+
+    codes_BKT: Tensor
+    roll_BTR: Tensor
+    captions: list[str]
+    labels: LabelTargets
+
+
+class Heads(nn.Module):
+    """The heads that only training has."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.text, self.labels, self.roll = LabelHead(width), LabelHead(width), RollHead(width)
+
+    def forward(self, hidden_BSD: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(roll loss, label loss); every eighth state must tell the labels, the first one from the text alone."""
+        eighth_BSD = hidden_BSD[:, ::8]
+        N = eighth_BSD.shape[1]
+        labels = LabelTargets(*(target.repeat_interleave(N, 0) for target in batch.labels))
+        return self.roll(hidden_BSD, batch.roll_BTR), self.labels(eighth_BSD.flatten(0, 1), labels)
 
 
 def train(recipe: MusicGenRecipe) -> None:
@@ -76,37 +113,46 @@ def train(recipe: MusicGenRecipe) -> None:
     network = MusicGenNetwork(config)
     if recipe.start is not None:
         checkpoint.load_into(network, expand(checkpoint.load(recipe.start)[1]), recipe.start)
-    network.to(recipe.device)
-    ema = EMA(network, recipe.ema)
-    matrices, others = split_matrices(nn.ModuleList([network.blocks, network.text_blocks]), network)
-    optimisers = Optimisers(matrices, others, recipe.muon_rate, recipe.adam_rate)
+    heads = Heads(config.width)
+    learner = nn.ModuleDict({"network": network, "heads": heads}).to(recipe.device)
     path = recipe.out / "state.safetensors"
-    step = resume(path, network, ema, optimisers)
-    run = torch.compile(network.logits) if recipe.compile else network.logits
-    print(f"musicgen-{recipe.preset}: {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters, "
-          f"from step {step} to {recipe.steps}", flush=True)  # fmt: skip
-    held_out = pieces(token_store(recipe, HELD_OUT_SEED).read(0))
-    log = StepLog(f"musicgen-{recipe.preset}", step, recipe.steps, every=25)
-    with made_ahead(token_store(recipe, recipe.seed), 0, 10**6, recipe.workers, ahead=40) as read:
+    store = token_store(recipe, recipe.seed)
+    with made_ahead(store, 0, 10**6, recipe.workers, ahead=recipe.first_shards + 20) as read:
+        if not path.exists() and recipe.start is None and recipe.word_steps:
+            learn_words(network, heads.text, text, recipe.seed, HELD_OUT_SEED, recipe.word_steps, recipe.word_batch,
+                        recipe.device)  # fmt: skip
+        ema = EMA(network, recipe.ema)
+        matrices, others = split_matrices(nn.ModuleList([network.blocks, network.text_blocks]), learner)
+        optimisers = Optimisers(matrices, others, recipe.muon_rate, recipe.adam_rate)
+        step = resume(path, learner, ema, optimisers)
+        run = torch.compile(network.states) if recipe.compile else network.states
+        print(f"musicgen-{recipe.preset}: {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters, "
+              f"from step {step} to {recipe.steps}", flush=True)  # fmt: skip
+        held_out = pieces(token_store(recipe, HELD_OUT_SEED).read(0))
+        log = StepLog(f"musicgen-{recipe.preset}", step, recipe.steps, every=25)
         draw = sampler(recipe, config, read)
         while step < recipe.steps:
-            codes_BKT, captions = draw(step)
+            batch = draw(step)
             choose = random.Random(f"{recipe.seed}-{step}")
-            captions = [None if choose.random() < config.condition_dropout else c for c in captions]
+            captions = [None if choose.random() < config.condition_dropout else c for c in batch.captions]
             with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-                loss, by_level = code_loss(run, config, text, codes_BKT, captions, recipe)
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimisers.step(warmup_cosine(step, recipe.steps, 200))
+                hidden_BSD, loss, by_level = code_loss(run, network, text, batch.codes_BKT, captions, recipe)
+                roll, labels = heads(hidden_BSD, batch)
+            (loss + recipe.roll_weight * roll + recipe.label_weight * labels).backward()
+            nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+            optimisers.step(warmup_stable_decay(step, recipe.steps, 200, recipe.decay))
             ema.update(network)
             step += 1
             if log.due(step):
-                log(step, loss=by_level.mean(), first_level=by_level[0], last_level=by_level[-1])
+                log(step, loss=by_level.mean(), first_level=by_level[0], last_level=by_level[-1],
+                    roll=roll.detach(), labels=labels.detach())  # fmt: skip
             last = step == recipe.steps or time.monotonic() > deadline
             if step % 250 == 0 or last:
                 print(held_out_line(recipe, network, ema, text, held_out), flush=True)
-                remember(path, network, ema, optimisers, step)
+                remember(path, learner, ema, optimisers, step)
                 publish(recipe, network, ema, step)
+            if step == round((1 - recipe.decay) * recipe.steps):
+                remember(recipe.out / "before-decay.safetensors", learner, ema, optimisers, step)
             if last:
                 break
 
@@ -142,47 +188,56 @@ def codec_at(folder: Path | None) -> Any:
     return load_soundstream(folder)
 
 
-def sampler(
-    recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int], Shard]
-) -> Callable[[int], tuple[Tensor, list[str]]]:
-    """``draw(step) -> (codes_BKT, captions)``: depends on the step alone."""
+def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int], Shard]) -> Callable[[int], Batch]:
+    """``draw(step)``: depends on the step alone."""
     load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(lambda index: pieces(read(index)))
 
-    def draw(step: int) -> tuple[Tensor, list[str]]:
-        newest = step // recipe.steps_per_shard
+    def draw(step: int) -> Batch:
+        newest = recipe.first_shards + step // recipe.steps_per_shard
         choose = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
-        codes, captions = [], []
+        codes, rolls, captions, records = [], [], [], []
         for _ in range(recipe.batch):
             back = int(torch.randint(min(newest + 1, recipe.shards_in_memory), (), generator=choose))
             shard = load(newest - back)
             piece = shard[int(torch.randint(len(shard), (), generator=choose))]
-            codes.append(crop(piece, config.window_frames, config.filler, choose)[: config.codebooks])
+            codes_KT, roll_TR = crop(piece, config.window_frames, config.filler, choose)
+            codes.append(codes_KT[: config.codebooks])
+            rolls.append(roll_TR)
+            records.append(piece.record)
             texts = piece.record["captions"]
             captions.append(texts[int(torch.randint(len(texts), (), generator=choose))]["text"])
-        return torch.stack(codes).to(recipe.device), captions
+        where = recipe.device
+        return Batch(
+            torch.stack(codes).to(where), torch.stack(rolls).to(where), captions, label_targets(records).to(where)
+        )
 
     return draw
 
 
 def code_loss(
     run: Callable[..., Tensor],
-    config: MusicGenConfig,
+    network: MusicGenNetwork,
     text: TextEncoder,
     codes_BKT: Tensor,
     captions: Sequence[str | None],
     recipe: MusicGenRecipe,
-) -> tuple[Tensor, Tensor]:
-    """(weighted loss, mean cross-entropy of each level in nats); a caption of None is "no text"."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(hidden_BSD, weighted loss, mean cross-entropy of each level in nats); a caption of None is "no text".
+
+    ``run`` is ``network.states``, compiled or not.
+    """
+    config = network.config
     steps_BKS = delay(codes_BKT, config.filler)
     inputs_BKS = F.pad(steps_BKS, (1, 0), value=config.filler)[..., :-1]
     tokens_BLW, mask_BL = text_features(text, captions, codes_BKT.device)
-    logits_BKSV = run(inputs_BKS, tokens_BLW, mask_BL)
+    hidden_BSD = run(inputs_BKS, network.condition(tokens_BLW, mask_BL))
+    logits_BKSV = network.logits(hidden_BSD)
     targets = torch.where(steps_BKS == config.filler, -100, steps_BKS)
     losses_BKS = F.cross_entropy(logits_BKSV.flatten(0, 2), targets.flatten(), ignore_index=-100, reduction="none")
     counts = (targets != -100).sum((0, 2)).clamp(min=1)
     by_level = losses_BKS.view(targets.shape).sum((0, 2)) / counts
     weights = torch.tensor(recipe.level_weights[: config.codebooks], device=by_level.device)
-    return (by_level * weights).sum() / weights.sum(), by_level.detach()
+    return hidden_BSD, (by_level * weights).sum() / weights.sum(), by_level.detach()
 
 
 def text_features(text: TextEncoder, captions: Sequence[str | None], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -202,12 +257,12 @@ def held_out_line(
     network.load_state_dict(dict(ema.weights(network)))
     config = network.config
     choose = torch.Generator().manual_seed(0)
-    codes = torch.stack([crop(p, config.window_frames, config.filler, choose)[: config.codebooks] for p in held_out])
+    codes = torch.stack([crop(p, config.window_frames, config.filler, choose)[0][: config.codebooks] for p in held_out])
     captions = [max((c["text"] for c in p.record["captions"]), key=len) for p in held_out]
     results = []
     for texts in (captions, [None] * len(captions), captions[1:] + captions[:1]):
         with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-            _, levels = code_loss(network.logits, config, text, codes.to(recipe.device), texts, recipe)
+            levels = code_loss(network.states, network, text, codes.to(recipe.device), texts, recipe)[-1]
         results.append(levels)
     network.load_state_dict(own)
     names = ("own caption", "none", "wrong")
@@ -226,17 +281,17 @@ def publish(recipe: MusicGenRecipe, network: MusicGenNetwork, ema: EMA, step: in
     save_musicgen(recipe.out / "model", averaged, **card)
 
 
-def remember(path: Path, network: MusicGenNetwork, ema: EMA, optimisers: Optimisers, step: int) -> None:
-    state = {"network": network.state_dict(), "ema": ema.shadow, "optimisers": optimisers.state_dict(), "step": step}
+def remember(path: Path, learner: nn.Module, ema: EMA, optimisers: Optimisers, step: int) -> None:
+    state = {"learner": learner.state_dict(), "ema": ema.shadow, "optimisers": optimisers.state_dict(), "step": step}
     save_state(path, state)
 
 
-def resume(path: Path, network: MusicGenNetwork, ema: EMA, optimisers: Optimisers) -> int:
+def resume(path: Path, learner: nn.Module, ema: EMA, optimisers: Optimisers) -> int:
     """Restore a run and return the step it reached; 0 where there is none."""
     if not path.exists():
         return 0
     state = load_state(path)
-    network.load_state_dict(state["network"])
+    learner.load_state_dict(state["learner"])
     for name, value in state["ema"].items():
         ema.shadow[name].copy_(value)
     optimisers.load_state_dict(state["optimisers"])

@@ -54,6 +54,14 @@ def warmup_cosine(step: int, steps: int, warmup: int, floor: float = 0.02) -> fl
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def warmup_stable_decay(step: int, steps: int, warmup: int, decay: float = 0.2) -> float:
+    """Scale of the learning rate: linear from 0 over ``warmup`` steps, 1, then straight to 0 over the last ``decay``.
+
+    Until the decay begins nothing depends on ``steps``, so a run can be made longer without starting again.
+    """
+    return min((step + 1) / warmup, 1.0, (steps - step) / max(decay * steps, 1))
+
+
 class EMA:
     """Exponential moving average of a module's parameters; ``swap`` puts it in for evaluation and saving."""
 

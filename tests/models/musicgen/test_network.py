@@ -9,10 +9,12 @@ from toccata.models.musicgen.config import large, medium, mini, small
 from toccata.models.musicgen.network import MusicGenNetwork
 
 
-@pytest.fixture(scope="module", params=["rotary", "sinusoidal"])
+@pytest.fixture(scope="module", params=[("rotary", True), ("sinusoidal", False)], ids=["mini", "published"])
 def network(request):
     torch.manual_seed(0)
-    config = replace(mini(), width=32, layers=2, heads=2, codebooks=3, vocabulary=16, positions=request.param)
+    positions, text_sum = request.param
+    config = replace(mini(), width=32, layers=2, heads=2, codebooks=3, vocabulary=16)
+    config = replace(config, positions=positions, text_sum=text_sum)
     made = MusicGenNetwork(config)
     for parameter in made.parameters():
         if parameter.dim() > 1:

@@ -8,7 +8,8 @@ class MusicGenConfig:
     """A decoder-only transformer over K codebooks.
 
     ``text_width`` is the width of the text encoder's features; ``text_layers`` blocks mix them before the decoder
-    attends to them (0 as published, where T5 has done that). ``positions`` is "sinusoidal" (published) or "rotary".
+    attends to them (0 as published, where T5 has done that); with ``text_sum`` their mean is added to every step too
+    (audiocraft's "sum" fuser). ``positions`` is "sinusoidal" (published) or "rotary".
     ``window_seconds`` is the longest stretch the model was trained on.
     """
 
@@ -20,6 +21,7 @@ class MusicGenConfig:
     frame_rate: float = 50.0
     text_width: int = 768
     text_layers: int = 0
+    text_sum: bool = False
     positions: str = "sinusoidal"
     window_seconds: float = 30.0
     dropout: float = 0.0
@@ -57,6 +59,7 @@ def mini() -> MusicGenConfig:
         frame_rate=25.0,
         text_width=256,
         text_layers=2,
+        text_sum=True,
         positions="rotary",
         window_seconds=12.0,
     )

@@ -14,10 +14,11 @@ from toccata.nn.transformer import Block, Blocks
 
 
 class Condition(NamedTuple):
-    """Text ready for the decoder: per-layer keys and values, and which tokens count (mask_BL)."""
+    """Text ready for the decoder: per-layer keys and values, which tokens count, and what is added to every step."""
 
     layers: list[tuple[Tensor, Tensor]]
     mask_BL: Tensor
+    sum_BD: Tensor | None
 
 
 def sinusoidal(steps: Tensor, width: int) -> Tensor:
@@ -26,6 +27,11 @@ def sinusoidal(steps: Tensor, width: int) -> Tensor:
     frequencies = 10000.0 ** (-torch.arange(half, device=steps.device) / (half - 1))
     angles = steps[:, None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def mean_text(text_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+    """Mean of each row's tokens (B, D); 0 where there is none."""
+    return text_BLD.sum(1) / mask_BL.sum(1, keepdim=True).clamp(min=1)
 
 
 class MusicGenNetwork(nn.Module):
@@ -38,6 +44,7 @@ class MusicGenNetwork(nn.Module):
         self.text_blocks = Blocks(
             Block(width, config.heads, 2 * width, cross=False, causal=False) for _ in range(config.text_layers)
         )
+        self.text_sum = nn.Linear(width, width, bias=False) if config.text_sum else None
         self.blocks = Blocks(
             Block(width, config.heads, 4 * width, cross=True, dropout=config.dropout) for _ in range(config.layers)
         )
@@ -79,7 +86,8 @@ class MusicGenNetwork(nn.Module):
         """Text features of an encoder -> what the decoder attends to. A row without any token is "no text"."""
         text_BLD = self.encode_text(text_BLW, mask_BL)
         safe_BL = mask_BL | ~mask_BL.any(1, keepdim=True)
-        return Condition([block.condition(text_BLD) for block in self.blocks], safe_BL)
+        added = None if self.text_sum is None else self.text_sum(mean_text(text_BLD, mask_BL))
+        return Condition([block.condition(text_BLD) for block in self.blocks], safe_BL, added)
 
     def embed(self, steps_BKS: Tensor, start: int = 0) -> Tensor:
         hidden = self.embeddings[0](steps_BKS[:, 0])
@@ -95,19 +103,24 @@ class MusicGenNetwork(nn.Module):
 
         With ``caches`` the steps go on from those cached: many at once only at the start, then one at a time.
         """
+        return self.logits(self.states(steps_BKS, condition, caches))
+
+    def states(self, steps_BKS: Tensor, condition: Condition, caches: list[KVCache] | None = None) -> Tensor:
+        """``forward`` up to the heads: hidden_BSD."""
         start = caches[0].length if caches else 0
         hidden = self.embed(steps_BKS, start)
+        if condition.sum_BD is not None:
+            hidden = hidden + condition.sum_BD[:, None]
         rotary = self.rotary(start, steps_BKS.shape[2], hidden.device)
         for index, block in enumerate(self.blocks):
             cache = caches[index] if caches else None
             hidden = block(hidden, condition.layers[index], condition.mask_BL, rotary, cache)
-        B, S, _ = hidden.shape
-        logits = self.heads(self.norm(hidden)).view(B, S, self.config.codebooks, self.config.vocabulary)
-        return logits.transpose(1, 2)
+        return self.norm(hidden)
 
-    def logits(self, steps_BKS: Tensor, text_BLW: Tensor, mask_BL: Tensor) -> Tensor:
-        """Training pass: input steps and text features -> logits_BKSV."""
-        return self(steps_BKS, self.condition(text_BLW, mask_BL))
+    def logits(self, hidden_BSD: Tensor) -> Tensor:
+        """``forward`` from the hidden states on: logits_BKSV."""
+        B, S, _ = hidden_BSD.shape
+        return self.heads(hidden_BSD).view(B, S, self.config.codebooks, self.config.vocabulary).transpose(1, 2)
 
     def caches(self, batch: int, steps: int) -> list[KVCache]:
         """Empty caches for ``steps`` steps."""
