@@ -8,8 +8,8 @@ class MusicGenConfig:
     """A decoder-only transformer over K codebooks.
 
     ``text_width`` is the width of the text encoder's features; ``text_layers`` blocks mix them before the decoder
-    attends to them (0 as published, where T5 has done that); with ``text_sum`` their mean is added to every step too
-    (audiocraft's "sum" fuser). ``positions`` is "sinusoidal" (published) or "rotary".
+    attends to them (0 as published, where T5 has done that); with ``text_sum`` they are normalised, and their mean is
+    added to every step too (audiocraft's "sum" fuser). ``positions`` is "sinusoidal" (published) or "rotary".
     ``window_seconds`` is the longest stretch the model was trained on.
     """
 

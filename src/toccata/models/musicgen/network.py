@@ -44,6 +44,7 @@ class MusicGenNetwork(nn.Module):
         self.text_blocks = Blocks(
             Block(width, config.heads, 2 * width, cross=False, causal=False) for _ in range(config.text_layers)
         )
+        self.text_norm = nn.LayerNorm(width) if config.text_sum else None
         self.text_sum = nn.Linear(width, width, bias=False) if config.text_sum else None
         self.blocks = Blocks(
             Block(width, config.heads, 4 * width, cross=True, dropout=config.dropout) for _ in range(config.layers)
@@ -80,6 +81,8 @@ class MusicGenNetwork(nn.Module):
         rotary = self.rotary(0, hidden.shape[1], hidden.device) if len(self.text_blocks) else None
         for block in self.text_blocks:
             hidden = block(hidden, rotary_2SE=rotary, mask_BS=safe_BL)
+        if self.text_norm is not None:  # what is added to every step must not drown the codes
+            hidden = self.text_norm(hidden)
         return hidden * mask_BL[..., None]
 
     def condition(self, text_BLW: Tensor, mask_BL: Tensor) -> Condition:
