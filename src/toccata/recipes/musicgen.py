@@ -21,7 +21,7 @@ from toccata.errors import InputError
 from toccata.models.musicgen.config import MusicGenConfig, large, medium, mini, small
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musicgen.pipeline import save_musicgen
-from toccata.nn.codebooks import delay
+from toccata.nn.codebooks import PATTERNS, interleave, steps_of
 from toccata.recipes.score_heads import LabelHead, LabelTargets, RollHead, label_targets
 from toccata.recipes.words import learn_words
 from toccata.training.log import StepLog
@@ -57,6 +57,7 @@ class MusicGenRecipe:
     steps: int = 5000
     batch: int = 16
     window_seconds: float | None = None
+    pattern: str = "delay"
     muon_rate: float = 3e-3
     adam_rate: float = 2e-3
     level_weights: tuple[float, ...] = (2.0, 1.5, 1.0, 0.8)
@@ -93,18 +94,23 @@ class Heads(nn.Module):
         super().__init__()
         self.text, self.labels, self.roll = LabelHead(width), LabelHead(width), RollHead(width)
 
-    def forward(self, hidden_BSD: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(roll loss, label loss); every eighth state must tell the labels, the first one from the text alone."""
-        eighth_BSD = hidden_BSD[:, ::8]
-        N = eighth_BSD.shape[1]
+    def forward(self, hidden_BSD: Tensor, batch: Batch, config: MusicGenConfig) -> tuple[Tensor, Tensor]:
+        """(roll loss, label loss), asked of the states that predict the first codebook.
+
+        Every eighth must tell the labels, the first one from the text alone.
+        """
+        hidden_BTD = hidden_BSD[:, steps_of(config.places(batch.roll_BTR.shape[1]))[0]]
+        eighth_BTD = hidden_BTD[:, ::8]
+        N = eighth_BTD.shape[1]
         labels = LabelTargets(*(target.repeat_interleave(N, 0) for target in batch.labels))
-        return self.roll(hidden_BSD, batch.roll_BTR), self.labels(eighth_BSD.flatten(0, 1), labels)
+        return self.roll(hidden_BTD, batch.roll_BTR), self.labels(eighth_BTD.flatten(0, 1), labels)
 
 
 def train(recipe: MusicGenRecipe) -> None:
     """Train, or go on training, and write the averaged weights to ``recipe.out``/model."""
-    if recipe.preset not in PRESETS:
-        raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
+    for kind, name, known in (("preset", recipe.preset, PRESETS), ("pattern", recipe.pattern, PATTERNS)):
+        if name not in known:
+            raise InputError(f"unknown {kind} {name!r}; choose from {', '.join(known)}")
     torch.set_num_threads(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     text = load_text_encoder()
@@ -137,7 +143,7 @@ def train(recipe: MusicGenRecipe) -> None:
             captions = [None if choose.random() < config.condition_dropout else c for c in batch.captions]
             with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 hidden_BSD, loss, by_level = code_loss(run, network, text, batch.codes_BKT, captions, recipe)
-                roll, labels = heads(hidden_BSD, batch)
+                roll, labels = heads(hidden_BSD, batch, config)
             (loss + recipe.roll_weight * roll + recipe.label_weight * labels).backward()
             nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
             optimisers.step(warmup_stable_decay(step, recipe.steps, 200, recipe.decay))
@@ -162,6 +168,7 @@ def sized(recipe: MusicGenRecipe, text: TextEncoder) -> MusicGenConfig:
     codec = codec_at(recipe.codec).config
     config = replace(
         PRESETS[recipe.preset](),
+        pattern=recipe.pattern,
         vocabulary=codec.vocabulary,
         frame_rate=codec.frame_rate,
         text_width=text.config.width,
@@ -227,7 +234,7 @@ def code_loss(
     ``run`` is ``network.states``, compiled or not.
     """
     config = network.config
-    steps_BKS = delay(codes_BKT, config.filler)
+    steps_BKS = interleave(codes_BKT, config.places(codes_BKT.shape[2]), config.filler)
     inputs_BKS = F.pad(steps_BKS, (1, 0), value=config.filler)[..., :-1]
     tokens_BLW, mask_BL = text_features(text, captions, codes_BKT.device)
     hidden_BSD = run(inputs_BKS, network.condition(tokens_BLW, mask_BL))

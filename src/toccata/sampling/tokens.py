@@ -1,4 +1,4 @@
-"""Sampling from distributions over codes: guidance, temperature, top-k, top-p, and the loop over a delayed pattern.
+"""Sampling from distributions over codes: guidance, temperature, top-k, top-p, and the loop over a pattern.
 
 Everything takes callables and tensors, never a model. Shapes: K codebooks, S pattern steps, T frames, V vocabulary.
 """
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from toccata.nn.codebooks import interleave, steps_of
 
 
 @dataclass(frozen=True)
@@ -42,33 +44,34 @@ def sample(logits_KV: Tensor, options: TokenSampling, generator: torch.Generator
     return torch.multinomial(probabilities.cpu(), 1, generator=generator)[:, 0].to(logits_KV.device)
 
 
-def decode_delayed(
+def decode_pattern(
     predict: Callable[[Tensor], Tensor],
     choose: Callable[[Tensor], Tensor],
     prefix_KT: Tensor,
-    frames: int,
+    places_KS: Tensor,
     filler: int,
 ) -> Iterator[Tensor]:
-    """Continue ``prefix_KT`` (T may be 0) to ``frames`` frames under the delay pattern; yields each new frame (K,).
+    """Continue ``prefix_KT`` (T may be 0) to all frames of a pattern (see ``nn.codebooks``); yields new frames (K,).
 
     ``predict(steps_KS) -> logits`` takes the input steps it has not seen yet (all known ones first, then one at a
-    time) and gives the logits of the step after the last; ``choose(logits) -> (K,)`` picks its codes.
+    time) and gives the logits of the step after the last; ``choose(logits) -> (K,)`` picks its codes. A frame is
+    yielded as soon as its last code is there.
     """
-    codebooks, known = prefix_KT.shape
-    levels = torch.arange(codebooks, device=prefix_KT.device)
+    (codebooks, known), frames = prefix_KT.shape, int(places_KS.max()) + 1
+    levels = torch.arange(codebooks)
     codes_KT = torch.cat([prefix_KT, prefix_KT.new_zeros(codebooks, frames - known)], dim=1)
-    first = prefix_KT.new_full((codebooks, 1), filler)
-    behind_KS = torch.arange(known, device=prefix_KT.device) - levels[:, None]
-    delayed_KS = torch.where(behind_KS >= 0, prefix_KT.gather(1, behind_KS.clamp(min=0)), filler)
-    steps_KS = torch.cat([first, delayed_KS], dim=1)
-    for s in range(known, frames + codebooks - 1):
-        chosen_K = choose(predict(steps_KS))
-        frame_K = s - levels
-        given = (frame_K >= 0) & (frame_K < known)
-        chosen_K = torch.where(given, codes_KT[levels, frame_K.clamp(0, frames - 1)], chosen_K)
-        inside = (frame_K >= 0) & (frame_K < frames)
-        codes_KT[levels[inside], frame_K[inside]] = chosen_K[inside]
-        steps_KS = torch.where(inside, chosen_K, filler)[:, None]
-        done = s - codebooks + 1
-        if done >= known:
-            yield codes_KT[:, done]
+    laid_KS = interleave(codes_KT[None], places_KS, filler)[0]
+    complete_T = steps_of(places_KS).amax(0)
+    unknown_S = (places_KS >= known).any(0)
+    first = int(unknown_S.int().argmax()) if unknown_S.any() else len(unknown_S)
+    steps_KS = torch.cat([prefix_KT.new_full((codebooks, 1), filler), laid_KS[:, :first]], dim=1)
+    for s in range(first, places_KS.shape[1]):
+        logits = predict(steps_KS)
+        frame_K = places_KS[:, s]
+        if unknown_S[s]:
+            new_K = frame_K >= known
+            codes_KT[levels[new_K], frame_K[new_K]] = choose(logits)[new_K]
+        steps_KS = torch.where(frame_K >= 0, codes_KT[levels, frame_K.clamp(min=0)], filler)[:, None]
+        for t in (complete_T == s).nonzero()[:, 0].tolist():
+            if t >= known:
+                yield codes_KT[:, t]

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
+from toccata.nn.codebooks import PATTERNS
+
 
 @dataclass(frozen=True)
 class MusicGenConfig:
@@ -9,19 +13,28 @@ class MusicGenConfig:
 
     ``text_width`` is the width of the text encoder's features; ``text_layers`` blocks mix them before the decoder
     attends to them (0 as published, where T5 has done that); with ``text_sum`` they are normalised, and their mean is
-    added to every step too (audiocraft's "sum" fuser). ``positions`` is "sinusoidal" (published) or "rotary".
-    ``window_seconds`` is the longest stretch the model was trained on.
+    added to every step too (audiocraft's "sum" fuser). ``positions`` is "sinusoidal" (published) or "rotary";
+    ``pattern`` one of ``nn.codebooks.PATTERNS``. ``window_seconds`` is the longest stretch the model was trained on.
+
+    ``conditioning`` is "cross" (cross-attention to the text) or "prefix" (what it is told goes before the codes: the
+    published melody models). With ``chroma_bins`` a melody is told too: as the first ``chroma_frames`` of the prefix,
+    or, with "cross", added to the codes frame by frame. With 2 ``channels`` codebooks of left and right take turns.
     """
 
     width: int = 1024
     layers: int = 24
     heads: int = 16
     codebooks: int = 4
+    pattern: str = "delay"
     vocabulary: int = 2048
     frame_rate: float = 50.0
     text_width: int = 768
     text_layers: int = 0
     text_sum: bool = False
+    conditioning: str = "cross"
+    chroma_bins: int = 0
+    chroma_frames: int = 235
+    channels: int = 1
     positions: str = "sinusoidal"
     window_seconds: float = 30.0
     dropout: float = 0.0
@@ -31,6 +44,10 @@ class MusicGenConfig:
     def filler(self) -> int:
         """The code that marks places without a code, and the step before the first."""
         return self.vocabulary
+
+    def places(self, frames: int) -> Tensor:
+        """``places_KS``: how the pattern lays out that many frames."""
+        return PATTERNS[self.pattern](self.codebooks, frames)
 
     @property
     def window_frames(self) -> int:

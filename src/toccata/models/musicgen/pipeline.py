@@ -19,7 +19,7 @@ from toccata.errors import InputError, WeightsError
 from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
 from toccata.prompt import GenerateOptions, Prompt
-from toccata.sampling.tokens import TokenSampling, decode_delayed, guided, sample
+from toccata.sampling.tokens import TokenSampling, decode_pattern, guided, sample
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 
@@ -178,9 +178,10 @@ class MusicGen:
             keep = recent[:, -(config.window_frames // 2) :] if recent.shape[1] else recent
             until = min(keep.shape[1] + frames - made, config.window_frames)
             new: list[Tensor] = []
-            predict = self.predictor(conditions[text], until)
+            places_KS = config.places(until)
+            predict = self.predictor(conditions[text], places_KS.shape[1])
             choose = chooser(sampling, generator)
-            for frame_K in decode_delayed(predict, choose, keep, until, config.filler):
+            for frame_K in decode_pattern(predict, choose, keep, places_KS, config.filler):
                 new.append(frame_K.clone())
                 yield new[-1]
             recent = torch.cat([keep, torch.stack(new, dim=-1)], dim=1)
@@ -197,9 +198,9 @@ class MusicGen:
         dtype = self.network.heads.weight.dtype
         return self.network.condition(tokens.to(self.device, dtype), mask.to(self.device))
 
-    def predictor(self, condition: Condition, frames: int) -> Callable[[Tensor], Tensor]:
-        """``predict(steps_KS)``: guidance's two rows as one batch through one cache."""
-        caches = self.network.caches(2, frames + self.network.config.codebooks)
+    def predictor(self, condition: Condition, steps: int) -> Callable[[Tensor], Tensor]:
+        """``predict(steps_KS)`` for up to ``steps`` steps: guidance's two rows as one batch through one cache."""
+        caches = self.network.caches(2, steps)
 
         @torch.no_grad()
         def predict(steps_KS: Tensor) -> Tensor:
