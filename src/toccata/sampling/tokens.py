@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toccata.nn.codebooks import interleave, steps_of
-
 
 @dataclass(frozen=True)
 class TokenSampling:
@@ -60,8 +58,8 @@ def decode_pattern(
     (codebooks, known), frames = prefix_KT.shape, int(places_KS.max()) + 1
     levels = torch.arange(codebooks)
     codes_KT = torch.cat([prefix_KT, prefix_KT.new_zeros(codebooks, frames - known)], dim=1)
-    laid_KS = interleave(codes_KT[None], places_KS, filler)[0]
-    complete_T = steps_of(places_KS).amax(0)
+    laid_KS = torch.where(places_KS >= 0, codes_KT.gather(1, places_KS.clamp(min=0)), filler)
+    complete_T = last_step(places_KS)
     unknown_S = (places_KS >= known).any(0)
     first = int(unknown_S.int().argmax()) if unknown_S.any() else len(unknown_S)
     steps_KS = torch.cat([prefix_KT.new_full((codebooks, 1), filler), laid_KS[:, :first]], dim=1)
@@ -75,3 +73,11 @@ def decode_pattern(
         for t in (complete_T == s).nonzero()[:, 0].tolist():
             if t >= known:
                 yield codes_KT[:, t]
+
+
+def last_step(places_KS: Tensor) -> Tensor:
+    """The step at which each frame's last code is there: (T,)."""
+    step_KS = torch.arange(places_KS.shape[1]).expand(places_KS.shape)
+    there_KS = places_KS >= 0
+    last_T = torch.zeros(int(places_KS.max()) + 1, dtype=torch.int64)
+    return last_T.scatter_reduce(0, places_KS[there_KS], step_KS[there_KS], "amax")
