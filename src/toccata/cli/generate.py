@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +35,9 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Same seed, same music. [default: drawn at random]")] = None,
     count: Annotated[int, typer.Option(help="Clips to make, with seeds SEED, SEED+1, ...: NAME-1, NAME-2, ...")] = 1,
     model: Annotated[str, typer.Option(help="A model's name (toccata models list) or folder.")] = "musicgen-mini",
+    melody: Annotated[
+        Path | None, typer.Option(help="Sound file with a tune (hummed, whistled, played) to take up.")
+    ] = None,
     continue_: Annotated[Path | None, typer.Option("--continue", help="Sound file to go on from.")] = None,
     negative: Annotated[str | None, typer.Option(help="What to keep away from, in words.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt, 0-20.")] = None,
@@ -56,10 +59,11 @@ def generate(
 
     hub.check_choices(device, precision)
     hub.find(model)
-    if continue_ is not None:
-        _check_reference(continue_)
+    for reference in (melody, continue_):
+        if reference is not None:
+            _check_reference(reference)
     note(f"loading {model}")
-    make = _maker(hub.load(model, device, precision), asked, options, continue_)
+    make = _maker(hub.load(model, device, precision), asked, options, melody, continue_)
     for i, target in enumerate(outputs):
         _make_one(make, seed + i, target, as_json)
 
@@ -91,11 +95,13 @@ def _check_reference(path: Path) -> None:
 
 
 def _maker(
-    generator: "Generator", prompt: Prompt, options: GenerateOptions, reference: Path | None
+    generator: "Generator", prompt: Prompt, options: GenerateOptions, melody: Path | None, reference: Path | None
 ) -> "Callable[..., Clip]":
     """A function of (seed, progress) that makes one clip."""
     names = ("guidance", "temperature", "top_k", "top_p")
-    chosen = {name: value for name in names if (value := getattr(options, name)) is not None}
+    chosen: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if melody is not None:
+        chosen["melody"] = melody
     if reference is None:
         return partial(generator.generate, prompt, options.seconds, **chosen)
     if not hasattr(generator, "continue_"):

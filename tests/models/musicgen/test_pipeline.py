@@ -80,6 +80,38 @@ def test_continuing_keeps_what_was_heard_and_adds_what_was_asked(model):
     assert after.seconds == pytest.approx(3.0, abs=0.05)
 
 
+@pytest.fixture(scope="module")
+def tune():
+    t = np.arange(24000 * 2) / 24000
+    wave = np.concatenate([0.3 * np.sin(2 * np.pi * f * t[:24000]) for f in (440.0, 523.25)])
+    return Clip(wave[None].astype(np.float32), 24000)
+
+
+def test_a_melody_matters_and_a_silent_one_is_refused(model, tune):
+    plain = model.generate("slow piano", 3.0, seed=2).samples
+    sung = model.generate("slow piano", 3.0, seed=2, melody=tune)
+    assert sung.seconds == 3.0
+    assert not np.array_equal(plain, sung.samples)
+    assert np.array_equal(sung.samples, model.generate("slow piano", 3.0, seed=2, melody=tune).samples)
+    with pytest.raises(InputError, match="silent"):
+        model.generate("slow piano", 1.0, melody=Clip(np.zeros((1, 24000), np.float32), 24000))
+
+
+def test_a_melody_model_as_published_takes_a_melody_before_the_codes(model, tune):
+    config = replace(model.network.config, conditioning="prefix", text_sum=False, positions="sinusoidal")
+    torch.manual_seed(1)
+    prefixed = pipeline.MusicGen(randomised(MusicGenNetwork(config), 0.3), model.codec, model.text, "melody")
+    sung = prefixed.generate("slow piano", 1.0, seed=2, melody=tune).samples
+    assert sung.shape == (1, 24000)
+    assert not np.array_equal(sung, prefixed.generate("slow piano", 1.0, seed=2).samples)
+
+
+def test_a_model_without_melodies_says_so(model, tune):
+    deaf = MusicGenNetwork(replace(model.network.config, chroma_bins=0))
+    with pytest.raises(InputError, match="takes no melody"):
+        pipeline.MusicGen(deaf, model.codec, model.text, "deaf").generate("slow piano", 1.0, melody=tune)
+
+
 def test_the_end_fades_to_silence(model):
     assert abs(model.generate("slow piano", 1.0, seed=1).samples[0, -1]) < 1e-3
 

@@ -77,6 +77,7 @@ def mini() -> MusicGenConfig:
         text_width=256,
         text_layers=2,
         text_sum=True,
+        chroma_bins=12,
         positions="rotary",
         window_seconds=12.0,
     )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from toccata.audio import io, resample
+from toccata.audio.melody import FRAME_RATE, Melody, melody_of
 from toccata.clip import Clip, Progress
 from toccata.codecs.soundstream import SoundStream, load_soundstream
 from toccata.encoders.text import TextEncoder, load_text_encoder
@@ -69,7 +70,8 @@ class MusicGen:
     ) -> Clip | list[Clip]:
         """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
 
-        ``options``: guidance, temperature, top_k, top_p as in ``GenerateOptions``, and progress, a callable.
+        ``options``: guidance, temperature, top_k, top_p as in ``GenerateOptions``; melody, a sound file or a clip whose
+        tune the music takes up, again and again; and progress, a callable.
         """
         if isinstance(prompt, str | Prompt):
             return Clip.join(self.stream(prompt, seconds, seed, **options))
@@ -93,10 +95,7 @@ class MusicGen:
         **options: Any,
     ) -> Clip:
         """``audio`` (its last seconds are heard) followed by ``seconds`` of new music that goes on from it."""
-        if isinstance(audio, Clip):
-            wave, rate = audio.samples, audio.sample_rate
-        else:
-            wave, rate = io.read(audio)
+        wave, rate = sound(audio)
         mono = resample.resample(wave.mean(0, keepdims=True), rate, self.sample_rate)
         return Clip.join(self._stream(Prompt.of(prompt), mono, seconds, seed, **options))
 
@@ -107,6 +106,7 @@ class MusicGen:
         seconds: float,
         seed: int | None,
         progress: Progress | None = None,
+        melody: str | Path | Clip | None = None,
         **numbers: Any,
     ) -> Iterator[Clip]:
         options = GenerateOptions(seconds=seconds, seed=seed, **numbers)
@@ -115,11 +115,12 @@ class MusicGen:
             self.sampling,
             **{k: v for k in ("guidance", "temperature", "top_k", "top_p") if (v := getattr(options, k)) is not None},
         )
+        tune = None if melody is None else self._melody(melody)
         prefix_KT = self._prefix(before_CN)
         heard = prefix_KT.shape[1] * self.codec.config.stride
         wanted = round(options.seconds * self.sample_rate) + heard
         frames = -(-wanted // self.codec.config.stride)
-        parts = self._code_parts(prompt, prefix_KT, frames, seed, sampling)
+        parts = self._code_parts(prompt, prefix_KT, frames, seed, sampling, tune)
         sent = 0
         for wave_BCN in self.codec.decode_stream(parts):
             samples = wave_BCN[0].float().cpu().numpy()[:, : wanted - sent]
@@ -144,15 +145,27 @@ class MusicGen:
             )
         return self.codec.encode(torch.from_numpy(heard)[None], self.network.config.codebooks)[0]
 
+    def _melody(self, melody: str | Path | Clip) -> Melody:
+        config = self.network.config
+        if not config.chroma_bins:
+            raise InputError(f"{self.name} takes no melody; leave it out or choose a model that does")
+        return melody_of(*sound(melody), rests=config.conditioning == "cross")
+
     def _code_parts(
-        self, prompt: Prompt, prefix_KT: Tensor, frames: int, seed: int, sampling: TokenSampling
+        self,
+        prompt: Prompt,
+        prefix_KT: Tensor,
+        frames: int,
+        seed: int,
+        sampling: TokenSampling,
+        melody: Melody | None,
     ) -> Iterator[Tensor]:
         """codes_BKT in parts of about a second, the prefix first."""
         if prefix_KT.shape[1]:
             yield prefix_KT[None]
         size = round(STREAM_SECONDS * self.network.config.frame_rate)
         part: list[Tensor] = []
-        for frame_K in self.frames(prompt, prefix_KT, frames, seed, sampling):
+        for frame_K in self.frames(prompt, prefix_KT, frames, seed, sampling, melody):
             part.append(frame_K)
             if len(part) == size:
                 yield torch.stack(part, dim=-1)[None]
@@ -161,9 +174,15 @@ class MusicGen:
             yield torch.stack(part, dim=-1)[None]
 
     def frames(
-        self, prompt: Prompt, prefix_KT: Tensor, frames: int, seed: int, sampling: TokenSampling
+        self,
+        prompt: Prompt,
+        prefix_KT: Tensor,
+        frames: int,
+        seed: int,
+        sampling: TokenSampling,
+        melody: Melody | None = None,
     ) -> Iterator[Tensor]:
-        """New frames (K,) until there are ``frames``, prefix included.
+        """New frames (K,) until there are ``frames``, prefix included; a melody begins after the prefix.
 
         Past the trained window the model starts afresh from its own last half window, as often as needed.
         """
@@ -173,13 +192,16 @@ class MusicGen:
         conditions = {}
         while made < frames:
             text = text_at(prompt, made / config.frame_rate)
-            if text not in conditions:
-                conditions = {text: self.condition(text, prompt.negative)}
             keep = recent[:, -(config.window_frames // 2) :] if recent.shape[1] else recent
             until = min(keep.shape[1] + frames - made, config.window_frames)
+            start = made - keep.shape[1] - prefix_KT.shape[1]
+            told = text, None if melody is None else start
+            if told not in conditions:
+                chroma_TC = None if melody is None else self._chroma(melody, start / config.frame_rate, until)
+                conditions = {told: self.condition(text, prompt.negative, chroma_TC)}
             new: list[Tensor] = []
             places_KS = config.places(until)
-            predict = self.predictor(conditions[text], places_KS.shape[1])
+            predict = self.predictor(conditions[told], places_KS.shape[1])
             choose = chooser(sampling, generator)
             for frame_K in decode_pattern(predict, choose, keep, places_KS, config.filler):
                 new.append(frame_K.clone())
@@ -187,20 +209,31 @@ class MusicGen:
             recent = torch.cat([keep, torch.stack(new, dim=-1)], dim=1)
             made += len(new)
 
+    def _chroma(self, melody: Melody, start: float, frames: int) -> Tensor:
+        """The melody from ``start`` seconds on, at the rate that the network reads it at: (T, C)."""
+        config = self.network.config
+        if config.conditioning == "prefix":
+            return melody.at(start, config.chroma_frames, FRAME_RATE)
+        return melody.at(start, frames, config.frame_rate)
+
     @torch.no_grad()
-    def condition(self, text: str, negative: str | None) -> Condition:
-        """Row 0 with ``text``, row 1 with the negative text or none."""
+    def condition(self, text: str, negative: str | None, chroma_TC: Tensor | None = None) -> Condition:
+        """Row 0 with ``text`` and the melody, row 1 with the negative text or none, and no melody."""
         features = self.text.encode([text] if negative is None else [text, negative])
         tokens, mask = features.tokens_BLD, features.mask_BL
         if negative is None:
             tokens = torch.cat([tokens, torch.zeros_like(tokens)])
             mask = torch.cat([mask, torch.zeros_like(mask)])
         dtype = self.network.heads.weight.dtype
-        return self.network.condition(tokens.to(self.device, dtype), mask.to(self.device))
+        chroma = None
+        if chroma_TC is not None:
+            chroma = torch.stack([chroma_TC, torch.full_like(chroma_TC, torch.nan)]).to(self.device, dtype)
+        return self.network.condition(tokens.to(self.device, dtype), mask.to(self.device), chroma)
 
     def predictor(self, condition: Condition, steps: int) -> Callable[[Tensor], Tensor]:
         """``predict(steps_KS)`` for up to ``steps`` steps: guidance's two rows as one batch through one cache."""
-        caches = self.network.caches(2, steps)
+        before = 0 if condition.prefix_BLD is None else condition.prefix_BLD.shape[1]
+        caches = self.network.caches(2, before + steps)
 
         @torch.no_grad()
         def predict(steps_KS: Tensor) -> Tensor:
@@ -209,6 +242,11 @@ class MusicGen:
                 return self.network(steps_2KS, condition, caches)[:, :, -1]
 
         return predict
+
+
+def sound(audio: str | Path | Clip) -> tuple[np.ndarray, int]:
+    """Samples (channels, samples) and rate of a clip or a sound file."""
+    return (audio.samples, audio.sample_rate) if isinstance(audio, Clip) else io.read(audio)
 
 
 @contextmanager
