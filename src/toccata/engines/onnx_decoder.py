@@ -1,0 +1,105 @@
+"""Decoding on a CPU through ONNX Runtime: the fastest way that was measured (benchmarks/musicgen_cpu.py).
+
+Shapes: B rows, S steps, L condition length, D width, H heads, E = D / H, V logits.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from toccata.engines import pages
+from toccata.engines.graph import build
+from toccata.nn.attention import rotary_table
+from toccata.nn.transformer import Blocks
+
+BITS = {"fp32": 32, "int8": 8, "int4": 4}
+
+
+class OnnxDecoder:
+    """A stack of causal blocks, a norm and heads, frozen into one graph; weights as ``precision`` says.
+
+    ``precision`` is "fp32", "int8" or "int4". The modules are read once; later changes to them don't matter.
+    """
+
+    def __init__(
+        self, blocks: Blocks, norm: nn.LayerNorm, heads: nn.Linear, rotary: bool, precision: str, threads: int
+    ) -> None:
+        graph = build(blocks, norm, heads, rotary, BITS[precision])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # The graph is as it should be: what fuses sums and norms would make it slower.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in graph.weights.values()]
+        options.add_external_initializers(list(graph.weights), values)
+        self.session = onnxruntime.InferenceSession(graph.model(), options, providers=["CPUExecutionProvider"])
+        self.rotary, self.layers, self.outputs = rotary, len(blocks), heads.out_features
+        self.heads = blocks[0].attention.heads
+        self.head_width = norm.normalized_shape[0] // self.heads
+        del graph, values
+        pages.gather()
+
+    def begin(
+        self, rows: int, steps: int, condition: Sequence[tuple[Tensor, Tensor]] = (), mask_BL: Tensor | None = None
+    ) -> "Decoding":
+        """A new piece of up to ``steps`` steps, with each block's keys and values (B, H, L, E) of its condition."""
+        return Decoding(self, rows, steps, condition, mask_BL)
+
+
+class Decoding:
+    """One piece as it is decoded: the cache, the condition, and how many steps there are."""
+
+    def __init__(
+        self,
+        decoder: OnnxDecoder,
+        rows: int,
+        steps: int,
+        condition: Sequence[tuple[Tensor, Tensor]],
+        mask_BL: Tensor | None,
+    ) -> None:
+        self.session, self.length, self.steps = decoder.session, 0, steps
+        self.binding = decoder.session.io_binding()
+        self.bound: dict[str, Tensor] = {}
+        self.last_B = self._bind("last", torch.zeros(rows, dtype=torch.int32))
+        self.total = self._bind("total", torch.zeros((), dtype=torch.int32))
+        if decoder.rotary:
+            cos, sin = rotary_table(steps, decoder.head_width)
+            self._bind("cos", cos)
+            self._bind("sin", sin)
+        for index in range(decoder.layers):
+            for kind in ("keys", "values"):
+                cache = pages.ask_for(torch.empty(rows, decoder.heads, steps, decoder.head_width))
+                self._bind(f"{kind}.{index}", cache)
+                self._bind(f"{kind}.{index}.out", cache, output=True)
+        for index, told in enumerate(condition):
+            for kind, tensor in zip(("keys", "values"), told, strict=True):
+                self._bind(f"told.{kind}.{index}", tensor.float().contiguous())
+        if condition:
+            assert mask_BL is not None
+            self._bind("told.mask", mask_BL.to(torch.int32).contiguous())
+        self.logits_BV = self._bind("logits", torch.empty(rows, 1, decoder.outputs), output=True)[:, 0]
+
+    def __call__(self, hidden_BSD: Tensor) -> Tensor:
+        """The next steps (many only at the start, then one at a time) -> logits_BV after the last of them.
+
+        The logits are overwritten by the next call. Raises ``ValueError`` past the end of the piece.
+        """
+        self.length += hidden_BSD.shape[1]
+        if self.length > self.steps:
+            raise ValueError(f"this piece has room for {self.steps} steps, not for {self.length}")
+        self.last_B.fill_(self.length - 1)
+        self.total.fill_(self.length)
+        self._bind("hidden", hidden_BSD.float().contiguous())
+        self.session.run_with_iobinding(self.binding)
+        return self.logits_BV
+
+    def _bind(self, name: str, tensor: Tensor, output: bool = False) -> Tensor:
+        """Let the graph read or write ``tensor`` where it lies."""
+        bind = self.binding.bind_output if output else self.binding.bind_input
+        kind = np.int32 if tensor.dtype == torch.int32 else np.float32
+        bind(name, "cpu", 0, kind, list(tensor.shape), tensor.data_ptr())
+        self.bound[name] = tensor
+        return tensor
