@@ -6,6 +6,7 @@ of it (its file format ends at 2 GiB): they are handed to the session beside it.
 Shapes: B rows, S steps, M steps the cache has room for, L condition length, D width, H heads, E = D / H, V logits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from toccata.engines.quantise import group_size, pack, quantise
 from toccata.nn.transformer import Block, Blocks
 
+Scales = Sequence[tuple[Tensor, Tensor]]
 CONTRIB = "com.microsoft"
 EPSILON = 1e-5
 
@@ -51,7 +53,10 @@ class Graph:
         return outputs[0]
 
     def norm(self, x: str, module: nn.LayerNorm, name: str) -> str:
-        weights = [self.weight(f"{name}.weight", module.weight.float()), self.weight(f"{name}.bias", module.bias.float())]
+        weights = [
+            self.weight(f"{name}.weight", module.weight.float()),
+            self.weight(f"{name}.bias", module.bias.float()),
+        ]
         return self.node("LayerNormalization", name, [x, *weights], epsilon=EPSILON, axis=-1)
 
     def linear(self, x: str, module: nn.Linear, name: str) -> str:
@@ -81,13 +86,16 @@ def _elsewhere(name: str, value: np.ndarray) -> TensorProto:
     return tensor
 
 
-def build(blocks: Blocks, norm: nn.LayerNorm, heads: nn.Linear, rotary: bool, bits: int) -> Graph:
+def build(
+    blocks: Blocks, norm: nn.LayerNorm, heads: nn.Linear, rotary: bool, bits: int, scales: Scales | None = None
+) -> Graph:
     """``hidden`` (B, S, D) -> ``logits`` (B, 1, V).
 
-    ``keys.i`` and ``values.i`` (B, H, M, E) are each block's cache, which ``keys.i.out`` and ``values.i.out`` may share;
-    ``last`` (B) is the place of the last step in it, ``total`` how many it then holds. Blocks with cross-attention read
-    ``told.keys.i`` and ``told.values.i`` (B, H, L, E) where ``told.mask`` (B, L) is 1. With ``rotary`` positions,
-    ``cos`` and ``sin`` (M, E / 2) are their angles'.
+    ``keys.i`` and ``values.i`` (B, H, M, E) are each block's cache, which ``keys.i.out`` and ``values.i.out`` may
+    share: float32, or int8 with ``scales``, those of each block's keys and values by channel (H, E). ``last`` (B) is
+    the place of the last step in it, ``total`` how many it then holds. Blocks with cross-attention read ``told.keys.i``
+    and ``told.values.i`` (B, H, L, E) where ``told.mask`` (B, L) is 1. With ``rotary`` positions, ``cos`` and ``sin``
+    (M, E / 2) are their angles'.
     """
     graph = Graph(bits)
     hidden = graph.input("hidden", "B", "S", norm.normalized_shape[0])
@@ -99,7 +107,7 @@ def build(blocks: Blocks, norm: nn.LayerNorm, heads: nn.Linear, rotary: bool, bi
     if any(block.cross is not None for block in blocks):
         graph.input("told.mask", "B", "L", kind=TensorProto.INT32)
     for index, block in enumerate(blocks):
-        hidden = _block(graph, block, hidden, index, rotary)
+        hidden = _block(graph, block, hidden, index, rotary, scales[index] if scales else None)
     graph.weight("end", torch.tensor([-1]))
     last = graph.node("Gather", "last_step", [hidden, "end"], axis=1)
     graph.output("logits", "B", 1, heads.out_features)
@@ -108,10 +116,10 @@ def build(blocks: Blocks, norm: nn.LayerNorm, heads: nn.Linear, rotary: bool, bi
     return graph
 
 
-def _block(graph: Graph, block: Block, x: str, index: int, rotary: bool) -> str:
+def _block(graph: Graph, block: Block, x: str, index: int, rotary: bool, scales: tuple[Tensor, Tensor] | None) -> str:
     """As ``nn.transformer.Block``. Sums and norms stay apart: the fused operator is six times as slow."""
     name = f"blocks.{index}"
-    attended = _attention(graph, block, graph.norm(x, block.norm_self, f"{name}.norm_self"), index, rotary)
+    attended = _attention(graph, block, graph.norm(x, block.norm_self, f"{name}.norm_self"), index, rotary, scales)
     x = graph.node("Add", f"{name}.heard", [x, attended])
     if block.cross is not None:
         assert block.norm_cross is not None
@@ -122,20 +130,27 @@ def _block(graph: Graph, block: Block, x: str, index: int, rotary: bool) -> str:
     return graph.node("Add", f"{name}.out", [x, graph.linear(inner, block.down, f"{name}.down")])
 
 
-def _attention(graph: Graph, block: Block, x: str, index: int, rotary: bool) -> str:
+def _attention(
+    graph: Graph, block: Block, x: str, index: int, rotary: bool, scales: tuple[Tensor, Tensor] | None
+) -> str:
     name, heads = f"blocks.{index}.attention", block.attention.heads
     width = block.attention.out.in_features // heads
-    caches = [f"{kind}.{index}" for kind in ("keys", "values")]
+    caches = [f"keys.{index}", f"values.{index}"]
     for cache in caches:
-        graph.input(cache, "B", heads, "M", width)
-        graph.output(f"{cache}.out", "B", heads, "M", width)
-    qkv = graph.linear(x, block.attention.qkv, f"{name}.qkv")
-    inputs = [qkv, "", "", *caches, "last", "total", *(["cos", "sin"] if rotary else [])]
+        kind = TensorProto.FLOAT if scales is None else TensorProto.INT8
+        graph.input(cache, "B", heads, "M", width, kind=kind)
+        graph.output(f"{cache}.out", "B", heads, "M", width, kind=kind)
+    inputs = [graph.linear(x, block.attention.qkv, f"{name}.qkv"), "", "", *caches, "last", "total"]
+    inputs += ["cos", "sin"] if rotary else ["", ""]
+    details = {"num_heads": heads, "kv_num_heads": heads, "do_rotary": int(rotary)}
+    if scales is not None:
+        inputs += ["", "", ""]
+        inputs += [
+            graph.weight(f"{cache}.scale", scale[None, :, None]) for cache, scale in zip(caches, scales, strict=True)
+        ]
+        details |= {"k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL", "kv_cache_bit_width": 8}
     outputs = [name, *(f"{cache}.out" for cache in caches)]
-    mixed = graph.node(
-        "GroupQueryAttention", name, inputs, outputs, domain=CONTRIB, num_heads=heads, kv_num_heads=heads,
-        do_rotary=int(rotary),
-    )  # fmt: skip
+    mixed = graph.node("GroupQueryAttention", name, inputs, outputs, domain=CONTRIB, **details)
     return graph.linear(mixed, block.attention.out, f"{name}.out")
 
 
@@ -147,7 +162,6 @@ def _cross(graph: Graph, block: Block, x: str, index: int) -> str:
         for kind in ("keys", "values")
     ]
     query = graph.linear(x, block.cross.query, f"{name}.query")
-    mixed = graph.node(
-        "MultiHeadAttention", name, [query, *told, "", "told.mask"], domain=CONTRIB, num_heads=heads
-    )  # fmt: skip
+    inputs = [query, *told, "", "told.mask"]
+    mixed = graph.node("MultiHeadAttention", name, inputs, domain=CONTRIB, num_heads=heads)
     return graph.linear(mixed, block.cross.out, f"{name}.out")

@@ -12,22 +12,35 @@ from torch import Tensor, nn
 
 from toccata.engines import pages
 from toccata.engines.graph import build
-from toccata.nn.attention import rotary_table
+from toccata.nn.attention import KVCache, rotary_table
 from toccata.nn.transformer import Blocks
 
 BITS = {"fp32": 32, "int8": 8, "int4": 4}
+CACHE_ROOM = 2.0
+_KINDS = {torch.float32: np.float32, torch.int32: np.int32, torch.int8: np.int8}
 
 
 class OnnxDecoder:
     """A stack of causal blocks, a norm and heads, frozen into one graph; weights as ``precision`` says.
 
-    ``precision`` is "fp32", "int8" or "int4". The modules are read once; later changes to them don't matter.
+    ``precision`` is "fp32", "int8" or "int4". With ``example_BSD``, hidden states such as the blocks will meet, keys
+    and values are kept as int8 too, each channel scaled by what it was in the example: at 1,500 steps they would
+    outweigh the weights. The modules are read once; later changes to them don't matter.
     """
 
     def __init__(
-        self, blocks: Blocks, norm: nn.LayerNorm, heads: nn.Linear, rotary: bool, precision: str, threads: int
+        self,
+        blocks: Blocks,
+        norm: nn.LayerNorm,
+        heads: nn.Linear,
+        rotary: bool,
+        precision: str,
+        threads: int,
+        example_BSD: Tensor | None = None,
     ) -> None:
-        graph = build(blocks, norm, heads, rotary, BITS[precision])
+        scales = None if example_BSD is None else cache_scales(blocks, example_BSD, rotary)
+        graph = build(blocks, norm, heads, rotary, BITS[precision], scales)
+        self.cache_dtype = torch.float32 if scales is None else torch.int8
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # The graph is as it should be: what fuses sums and norms would make it slower.
@@ -39,8 +52,10 @@ class OnnxDecoder:
         self.rotary, self.layers, self.outputs = rotary, len(blocks), heads.out_features
         self.heads = blocks[0].attention.heads
         self.head_width = norm.normalized_shape[0] // self.heads
+        weight = sum(value.nbytes for value in graph.weights.values())
         del graph, values
-        pages.gather()
+        if weight > pages.WORTHWHILE:
+            pages.gather()
 
     def begin(
         self, rows: int, steps: int, condition: Sequence[tuple[Tensor, Tensor]] = (), mask_BL: Tensor | None = None
@@ -71,8 +86,8 @@ class Decoding:
             self._bind("sin", sin)
         for index in range(decoder.layers):
             for kind in ("keys", "values"):
-                cache = pages.ask_for(torch.empty(rows, decoder.heads, steps, decoder.head_width))
-                self._bind(f"{kind}.{index}", cache)
+                cache = torch.empty(rows, decoder.heads, steps, decoder.head_width, dtype=decoder.cache_dtype)
+                self._bind(f"{kind}.{index}", pages.ask_for(cache))
                 self._bind(f"{kind}.{index}.out", cache, output=True)
         for index, told in enumerate(condition):
             for kind, tensor in zip(("keys", "values"), told, strict=True):
@@ -99,7 +114,27 @@ class Decoding:
     def _bind(self, name: str, tensor: Tensor, output: bool = False) -> Tensor:
         """Let the graph read or write ``tensor`` where it lies."""
         bind = self.binding.bind_output if output else self.binding.bind_input
-        kind = np.int32 if tensor.dtype == torch.int32 else np.float32
-        bind(name, "cpu", 0, kind, list(tensor.shape), tensor.data_ptr())
+        bind(name, "cpu", 0, _KINDS[tensor.dtype], list(tensor.shape), tensor.data_ptr())
         self.bound[name] = tensor
         return tensor
+
+
+@torch.no_grad()
+def cache_scales(blocks: Blocks, example_BSD: Tensor, rotary: bool) -> list[tuple[Tensor, Tensor]]:
+    """For each block's keys and values, the step from one int8 to the next by channel (H, E).
+
+    They reach to twice the largest of the example. Keys that rotary positions turn may be as long as their pair is.
+    """
+    B, S, D = example_BSD.shape
+    scales, hidden = [], example_BSD
+    for block in blocks:
+        heads, width = block.attention.heads, D // block.attention.heads
+        cache = KVCache(B, heads, S, width, hidden)
+        hidden = block(hidden, rotary_2SE=rotary_table(S, width) if rotary else None, cache=cache)
+        keys_BHSE = cache.keys_BHSE
+        if rotary:
+            keys_BHSE = torch.hypot(*keys_BHSE.chunk(2, dim=-1)).repeat(1, 1, 1, 2)
+        largest = (seen.abs().amax((0, 2)) for seen in (keys_BHSE, cache.values_BHSE))
+        keys_HE, values_HE = (most_HE.clamp(min=1e-6) * CACHE_ROOM / 127 for most_HE in largest)
+        scales.append((keys_HE, values_HE))
+    return scales
