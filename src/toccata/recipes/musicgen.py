@@ -68,7 +68,7 @@ class MusicGenRecipe:
     melody_share: float = 0.5
     word_steps: int = 1500
     word_batch: int = 128
-    ema: float = 0.998
+    ema: float = 0.99
     decay: float = 0.2
     first_shards: int = 40
     steps_per_shard: int = 18
