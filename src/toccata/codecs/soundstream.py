@@ -20,7 +20,7 @@ from toccata.errors import InputError, WeightsError
 from toccata.nn.convnext import ConvNeXtBlock
 from toccata.nn.istft import ISTFTHead
 from toccata.nn.rvq import ResidualVectorQuantiser
-from toccata.nn.seanet import SEANetDecoder, SEANetEncoder
+from toccata.nn.seanet import SEANetDecoder, SEANetEncoder, SEANetSizes
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 
@@ -140,8 +140,8 @@ class SoundStream(nn.Module):
         super().__init__()
         self.config = config
         if config.kind == "seanet":
-            self.encoder = SEANetEncoder(config.channels, config.strides, config.latent)
-            self.decoder = SEANetDecoder(config.channels, config.strides, config.latent)
+            sizes = SEANetSizes(config.channels, config.strides, config.latent)
+            self.encoder, self.decoder = SEANetEncoder(sizes), SEANetDecoder(sizes)
         elif config.kind == "frames":
             self.encoder, self.decoder = SpectrumEncoder(config), FrameDecoder(config)
         else:
