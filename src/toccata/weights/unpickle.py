@@ -116,7 +116,7 @@ def reason(error: BaseException) -> str:
     named = re.search(r"GLOBAL (\S+)", str(error))
     if named:
         return f"it holds more than tensors: opening it would call {named[1]}"
-    first = (str(error).strip().splitlines() or [""])[0][:100]
+    first = (str(error).strip().splitlines() or [""])[0].split(". ")[0][:100]
     return f"it is no checkpoint of torch, or damaged ({type(error).__name__}: {first})"
 
 
