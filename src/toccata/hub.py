@@ -93,16 +93,29 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
     """
     check_choices(device, precision)
     folder = find(name)
-    if public := catalogue.find(name):
-        raise InputError(
-            f"toccata fetches and reads {public.name}, but does not make music with it yet; load {DEFAULT}"
-        )
-    from toccata.weights.checkpoint import read_config
-
-    family = read_config(folder).get("family")
+    family = _family(folder)
     match family:
         case "musicgen":
             from toccata.models.musicgen.pipeline import load_pipeline
 
             return load_pipeline(folder, device, precision)
+        case "musicgen, published":
+            from toccata.models.musicgen.public import load_public
+
+            public, t5 = catalogue.find(name), store.fetched(catalogue.get("t5-base"))
+            found = store.fetched(public) if public else None
+            sha256 = found.sha256 if found else ""
+            return load_public(folder, name, sha256, device, precision, t5.folder if t5 else None)
     raise InputError(f"{name} makes no music (its family is {family}); load one that does, such as {DEFAULT}")
+
+
+def _family(folder: Path) -> str | None:
+    """What kind of model lies in ``folder``: toccata's own name for it, or "musicgen, published"."""
+    from toccata.weights import checkpoint, published
+
+    if published.wrote(folder):
+        kind = str(published.read_settings(folder)["model_type"])
+        return "musicgen, published" if kind in ("musicgen", "musicgen_melody") else kind
+    if (folder / "state_dict.safetensors").is_file():
+        return "musicgen, published"
+    return checkpoint.read_config(folder).get("family")

@@ -1,11 +1,11 @@
 """Text to music with MusicGen: text encoder, transformer and codec joined, with seeds, streaming and any length."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from torch import Tensor
 from toccata.audio import io, resample
 from toccata.audio.melody import FRAME_RATE, Melody, melody_of
 from toccata.clip import Clip, Progress
-from toccata.codecs.soundstream import SoundStream, load_soundstream
-from toccata.encoders.text import TextEncoder, load_text_encoder
+from toccata.codecs.soundstream import load_soundstream
+from toccata.encoders.features import TextFeatures
+from toccata.encoders.text import load_text_encoder
 from toccata.errors import InputError, WeightsError
 from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
@@ -28,14 +29,32 @@ FADE_SECONDS = 0.03
 STREAM_SECONDS = 1.0
 
 
+class Codec(Protocol):
+    """What MusicGen needs of a codec, such as SoundStream or EnCodec."""
+
+    config: Any
+
+    def eval(self) -> Any: ...
+
+    def encode(self, wave_BCN: Tensor, levels: int | None = None) -> Tensor: ...
+
+    def decode_stream(self, parts_BKT: Iterable[Tensor]) -> Iterator[Tensor]: ...
+
+
+class TextReader(Protocol):
+    """What MusicGen needs of a text encoder."""
+
+    def encode(self, texts: list[str]) -> TextFeatures: ...
+
+
 class MusicGen:
     """A loaded MusicGen; see ``toccata.clip.Generator`` for what ``generate`` promises."""
 
     def __init__(
         self,
         network: MusicGenNetwork,
-        codec: SoundStream,
-        text: TextEncoder,
+        codec: Codec,
+        text: TextReader,
         name: str = "musicgen",
         weights_sha256: str = "",
         sampling: TokenSampling | None = None,
@@ -96,8 +115,11 @@ class MusicGen:
     ) -> Clip:
         """``audio`` (its last seconds are heard) followed by ``seconds`` of new music that goes on from it."""
         wave, rate = sound(audio)
-        mono = resample.resample(wave.mean(0, keepdims=True), rate, self.sample_rate)
-        return Clip.join(self._stream(Prompt.of(prompt), mono, seconds, seed, **options))
+        wanted = resample.to_channels(
+            wave.mean(0, keepdims=True) if len(wave) > 2 else wave, self.network.config.channels
+        )
+        before_CN = resample.resample(wanted, rate, self.sample_rate)
+        return Clip.join(self._stream(Prompt.of(prompt), before_CN, seconds, seed, **options))
 
     def _stream(
         self,
