@@ -68,6 +68,15 @@ def test_streamed_to_a_file_it_is_the_same_file_and_the_first_sound_is_earlier(t
     assert 0 <= report["first_audio_seconds"] <= report["elapsed_seconds"]
 
 
+def test_guidance_is_a_number_or_goes_from_one_to_another(toccata, model, tmp_path):
+    assert toccata("generate", "piano", "-o", "a.wav", "--guidance", "5:1.5")[0] == 0
+    assert model.asked[-1]["guidance"] == (5.0, 1.5)
+    for wrong in ("five", "5:", "1:2:3", "21", "3:nan"):
+        code, _, err = toccata("generate", "piano", "-o", "b.wav", "--guidance", wrong)
+        assert code == 2
+        assert "guidance" in err
+
+
 def test_a_story_is_told_in_parts(toccata, model):
     assert toccata("generate", "calm piano", "--story", "15:full orchestra", "-o", "a.wav")[0] == 0
     assert toccata("generate", "--story", "0:calm piano", "--story", "15:full orchestra", "-o", "b.wav")[0] == 0

@@ -40,6 +40,11 @@ def test_guidance_of_one_is_the_condition_and_of_zero_is_without():
     assert torch.allclose(guided(logits, 0.0), logits[1])
 
 
+def test_guidance_goes_evenly_from_the_first_to_the_second():
+    assert [TokenSampling(guidance=(5.0, 1.0)).guidance_at(share) for share in (0, 0.25, 1)] == [5.0, 4.0, 1.0]
+    assert TokenSampling(guidance=2.0).guidance_at(0.7) == 2.0
+
+
 @pytest.mark.parametrize("pattern", sorted(PATTERNS))
 def test_the_loop_gives_back_the_codes_that_a_perfect_model_knows(pattern):
     codes_KT = torch.randint(0, 50, (4, 9), generator=torch.Generator().manual_seed(1))

@@ -47,7 +47,9 @@ def generate(
         ),
     ] = None,
     negative: Annotated[str | None, typer.Option(help="What to keep away from, in words.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt, 0-20.")] = None,
+    guidance: Annotated[
+        str | None, typer.Option(help="How closely to follow the prompt, 0-20; A:B goes from A to B.")
+    ] = None,
     temperature: Annotated[float | None, typer.Option(help="Above 1 bolder, below 1 safer.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Choose from the K likeliest tokens (0: all).")] = None,
     top_p: Annotated[
@@ -60,7 +62,7 @@ def generate(
 ) -> None:
     """Make music from a text."""
     seed = secrets.randbelow(_RANDOM_SEEDS) if seed is None else seed
-    options = GenerateOptions(seconds, seed, count, guidance, temperature, top_k, top_p)
+    options = GenerateOptions(seconds, seed, count, _guidance(guidance), temperature, top_k, top_p)
     asked = _asked(prompt, story or [], negative)
     outputs = _outputs(output, asked.text, seed, count, as_json)
     from toccata import hub
@@ -75,6 +77,16 @@ def generate(
     make = _maker(generator, asked, options, melody, continue_, stream)
     for i, target in enumerate(outputs):
         _make_one(make, options.seconds, seed + i, target, as_json)
+
+
+def _guidance(text: str | None) -> float | tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        first, *last = (float(part) for part in text.split(":", 1))
+    except ValueError:
+        raise InputError(f'--guidance takes a number, or two as in "5:1.5", not {text!r:.40}') from None
+    return (first, last[0]) if last else first
 
 
 def _asked(prompt: str | None, story: list[str], negative: str | None) -> Prompt:

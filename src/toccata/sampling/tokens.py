@@ -12,12 +12,22 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TokenSampling:
-    """``top_k`` 0 and ``top_p`` 1 keep every code; ``guidance`` 1 is none. As published: top-k 250, guidance 3."""
+    """``top_k`` 0 and ``top_p`` 1 keep every code; ``guidance`` 1 is none. As published: top-k 250, guidance 3.
+
+    ``guidance`` may be a pair: it then goes evenly from the first to the second over the clip.
+    """
 
     temperature: float = 1.0
     top_k: int = 250
     top_p: float = 1.0
-    guidance: float = 3.0
+    guidance: float | tuple[float, float] = 3.0
+
+    def guidance_at(self, share: float) -> float:
+        """Guidance where ``share`` of the clip, 0 to 1, is made."""
+        if isinstance(self.guidance, float | int):
+            return self.guidance
+        first, last = self.guidance
+        return first + (last - first) * share
 
 
 def guided(logits_2KV: Tensor, guidance: float) -> Tensor:

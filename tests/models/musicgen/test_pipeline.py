@@ -69,6 +69,13 @@ def test_prompts_and_negative_prompts_matter(model):
     assert not np.array_equal(plain, model.generate(Prompt("slow piano", "drums"), 1.0, seed=2).samples)
 
 
+def test_guidance_changes_along_the_clip(model):
+    falling = model.generate("slow piano", 1.5, seed=2, guidance=(6.0, 0.0)).samples
+    assert not np.array_equal(falling, model.generate("slow piano", 1.5, seed=2, guidance=(0.0, 6.0)).samples)
+    even = model.generate("slow piano", 1.5, seed=2, guidance=(3.0, 3.0)).samples
+    assert np.array_equal(even, model.generate("slow piano", 1.5, seed=2, guidance=3.0).samples)
+
+
 def test_a_story_changes_its_text_on_time():
     prompt = Prompt.story({0: "calm piano", 15: "full orchestra"})
     assert [pipeline.text_at(prompt, s) for s in (0, 14.9, 15, 40)] == ["calm piano"] * 2 + ["full orchestra"] * 2

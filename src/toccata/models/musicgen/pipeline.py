@@ -224,7 +224,7 @@ class MusicGen:
             new: list[Tensor] = []
             places_KS = config.places(until)
             predict = self.predictor(conditions[told], places_KS.shape[1])
-            choose = chooser(sampling, generator)
+            choose = chooser(sampling, generator, lambda made=made, new=new: (made + len(new)) / frames)
             for frame_K in decode_pattern(predict, choose, keep, places_KS, config.filler):
                 new.append(frame_K.clone())
                 yield new[-1]
@@ -282,8 +282,11 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def chooser(sampling: TokenSampling, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
-    return lambda logits_2KV: sample(guided(logits_2KV, sampling.guidance), sampling, generator).cpu()
+def chooser(
+    sampling: TokenSampling, generator: torch.Generator, share: Callable[[], float]
+) -> Callable[[Tensor], Tensor]:
+    """``choose(logits_2KV)`` where ``share()`` of the clip is made."""
+    return lambda logits_2KV: sample(guided(logits_2KV, sampling.guidance_at(share())), sampling, generator).cpu()
 
 
 def text_at(prompt: Prompt, seconds: float) -> str:
