@@ -13,6 +13,8 @@ NAMES = {
     "setup": "time to set up from nothing and again, what the shipped weights weigh, time to --help",
     "codec": "soundstream-mini: mel distance, SI-SDR, Fréchet distance, codebook use",
     "prompts": "does the music fit the prompt, by judges that others made; does it sound like the band",
+    "patterns": "MusicGen's interleaving patterns, trained alike: Fréchet distance, KL, steps",
+    "melody": "does the music take up a given melody, and does the text still choose the instrument",
     "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
 }
 
@@ -45,7 +47,7 @@ def _run(name: str, options: Options) -> list[str]:
     """Print every line as soon as it is known, and return them all."""
     device, version = device_name(options.device), commit()
     lines = []
-    for figure in import_module(f"benchmarks.{name}").run(options):
+    for figure in import_module(f"benchmarks.{name.replace('-', '_')}").run(options):
         lines.append(to_json(name, figure, device, version))
         print(lines[-1], flush=True)
     return lines

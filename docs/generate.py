@@ -40,7 +40,7 @@ Written by `python docs/generate.py` from the commands themselves; `toccata COMM
 - Exit codes: 0 done; 2 the input is wrong (one line, `error: ...`, says what and how to mend it); 1 a fault of toccata;
   130 interrupted.
 - `TOCCATA_DEBUG=1` shows the traceback of a fault of toccata; `TOCCATA_SOUNDFONTS` names a folder to look for
-  soundfonts in.
+  soundfonts in, `TOCCATA_HOME` one to keep public models in.
 """
 _FAMILIES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "musicgen": ((musicgen.mini, musicgen.small, musicgen.medium, musicgen.large), MusicGenNetwork),

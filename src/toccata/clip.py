@@ -26,15 +26,15 @@ class Clip:
     """A piece of sound and its origin.
 
     ``samples`` are float32 (channels, samples) in [-1, 1]; ``sample_rate`` is in Hz; ``model`` and ``weights_sha256``
-    name what made it from ``prompt`` and ``seed``.
+    name what made it from ``prompt`` and ``seed``, all empty for sound from elsewhere.
     """
 
     samples: np.ndarray
     sample_rate: int
-    prompt: str
-    seed: int
-    model: str
-    weights_sha256: str
+    prompt: str = ""
+    seed: int = 0
+    model: str = ""
+    weights_sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 2 or self.samples.dtype != np.float32:

@@ -53,10 +53,10 @@ def test_tokens_keep_pieces_apart():
 def test_a_crop_has_its_length_and_marks_what_is_missing():
     codes = torch.arange(12, dtype=torch.int16).view(2, 6)
     (piece,) = pieces(({"codes": codes, "roll": torch.arange(6)[:, None]}, [{"frames": 6}]))
-    short, roll = crop(piece, 4, 99, torch.Generator().manual_seed(0))
+    short, roll, start = crop(piece, 4, 99, torch.Generator().manual_seed(0))
     assert short.shape == (2, 4)
     assert (short[1] - short[0]).tolist() == [6] * 4
-    assert roll[:, 0].tolist() == short[0].tolist(), "codes and roll are of the same frames"
-    long, roll = crop(piece, 8, 99, torch.Generator().manual_seed(0))
+    assert roll[:, 0].tolist() == short[0].tolist() == list(range(start, start + 4)), "all are of the same frames"
+    long, roll, _ = crop(piece, 8, 99, torch.Generator().manual_seed(0))
     assert long[:, 6:].tolist() == [[99, 99]] * 2
     assert roll[6:].tolist() == [[0]] * 2

@@ -1,32 +1,53 @@
-"""The delay pattern and its inverse."""
+"""Every pattern is undone exactly, holds each code once, and looks as it is drawn."""
+
+import re
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toccata.nn.codebooks import delay, delay_mask, undelay
+from toccata.nn.codebooks import PATTERNS, coarse_fine, interleave, restore, steps_of
+
+NAMES = sorted(PATTERNS)
 
 
-@given(st.integers(1, 3), st.integers(1, 8), st.integers(1, 20))
-def test_undelay_undoes_delay(batch, codebooks, frames):
+@given(st.sampled_from(NAMES), st.integers(1, 3), st.integers(1, 8), st.integers(1, 20))
+def test_restore_undoes_interleave(name, batch, codebooks, frames):
+    places_KS = PATTERNS[name](codebooks, frames)
     codes_BKT = torch.arange(batch * codebooks * frames).view(batch, codebooks, frames)
-    assert torch.equal(undelay(delay(codes_BKT, -1)), codes_BKT)
+    assert torch.equal(restore(interleave(codes_BKT, places_KS, -1), places_KS), codes_BKT)
 
 
-@given(st.integers(1, 8), st.integers(1, 20))
-def test_the_mask_marks_exactly_the_codes(codebooks, frames):
-    steps_BKS = delay(torch.zeros(1, codebooks, frames, dtype=torch.int64), -1)
-    assert torch.equal(steps_BKS[0] == 0, delay_mask(codebooks, frames))
+@given(st.sampled_from(NAMES), st.integers(1, 8), st.integers(1, 20))
+def test_every_code_has_one_place_and_every_step_a_code(name, codebooks, frames):
+    places_KS = PATTERNS[name](codebooks, frames)
+    for row in places_KS.tolist():
+        assert [place for place in row if place >= 0] == list(range(frames))
+    assert bool((places_KS >= 0).any(0).all())
 
 
-def test_the_drawn_example():
-    steps = delay(torch.arange(4).repeat(1, 3, 1), 9)
-    assert steps[0].tolist() == [[0, 1, 2, 3, 9, 9], [9, 0, 1, 2, 3, 9], [9, 9, 0, 1, 2, 3]]
+@pytest.mark.parametrize("name", NAMES)
+def test_the_drawing_in_the_docstring_is_what_is_laid_out(name):
+    drawn = [
+        line.split() for line in (PATTERNS[name].__doc__ or "").splitlines() if re.fullmatch(r"\s+[\d.][\d. ]*", line)
+    ]
+    codebooks, frames = len(drawn), 1 + max(int(x) for x in drawn[0] if x != ".")
+    places = coarse_fine(codebooks, frames, 2) if name == "coarse-fine" else PATTERNS[name](codebooks, frames)
+    assert [["." if place < 0 else str(place) for place in row] for row in places.tolist()] == drawn
 
 
-@pytest.mark.parametrize("codebooks", [1, 4])
-def test_a_level_never_comes_before_the_one_it_refines(codebooks):
-    mask_KS = delay_mask(codebooks, 5)
-    first = mask_KS.int().argmax(1)
-    assert first.tolist() == list(range(codebooks))
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "parallel"])
+def test_the_first_codebook_never_comes_after_those_that_refine_it(name):
+    at_KT = steps_of(PATTERNS[name](4, 5))
+    assert bool((at_KT[1:] >= at_KT[:1]).all())
+    assert bool((at_KT[2:] > at_KT[:1]).all())
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [("parallel", 1500), ("delay", 1503), ("partial-delay", 1501), ("partial-flattening", 3000),
+     ("coarse-first", 3000), ("flattening", 6000)],
+)  # fmt: skip
+def test_the_papers_steps_for_thirty_seconds(name, steps):
+    assert PATTERNS[name](4, 1500).shape[1] == steps

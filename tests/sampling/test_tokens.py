@@ -1,9 +1,10 @@
 """Sampling: what temperature, top-k, top-p and guidance promise, and the loop over the delay pattern."""
 
+import pytest
 import torch
 
-from toccata.nn.codebooks import delay
-from toccata.sampling.tokens import TokenSampling, decode_delayed, guided, sample
+from toccata.nn.codebooks import PATTERNS, interleave
+from toccata.sampling.tokens import TokenSampling, decode_pattern, guided, sample
 
 
 def draws(logits_KV, options, count=300):
@@ -39,9 +40,16 @@ def test_guidance_of_one_is_the_condition_and_of_zero_is_without():
     assert torch.allclose(guided(logits, 0.0), logits[1])
 
 
-def test_the_loop_gives_back_the_codes_that_a_perfect_model_knows():
+def test_guidance_goes_evenly_from_the_first_to_the_second():
+    assert [TokenSampling(guidance=(5.0, 1.0)).guidance_at(share) for share in (0, 0.25, 1)] == [5.0, 4.0, 1.0]
+    assert TokenSampling(guidance=2.0).guidance_at(0.7) == 2.0
+
+
+@pytest.mark.parametrize("pattern", sorted(PATTERNS))
+def test_the_loop_gives_back_the_codes_that_a_perfect_model_knows(pattern):
     codes_KT = torch.randint(0, 50, (4, 9), generator=torch.Generator().manual_seed(1))
-    target_KS = delay(codes_KT[None], 50)[0]
+    places_KS = PATTERNS[pattern](4, 9)
+    target_KS = interleave(codes_KT[None], places_KS, 50)[0]
     seen = []
 
     def predict(steps_KS):
@@ -50,7 +58,7 @@ def test_the_loop_gives_back_the_codes_that_a_perfect_model_knows():
 
     for known in (0, 3, 8):
         seen.clear()
-        frames = list(decode_delayed(predict, lambda codes: codes.clamp(max=49), codes_KT[:, :known], 9, filler=50))
+        frames = list(decode_pattern(predict, lambda codes: codes.clamp(max=49), codes_KT[:, :known], places_KS, 50))
         assert torch.equal(torch.stack(frames, dim=1), codes_KT[:, known:])
         given = torch.cat(seen, dim=1)
         assert torch.equal(given[:, 1:], target_KS[:, :-1]), "the model must see the pattern it was trained on"

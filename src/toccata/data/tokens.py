@@ -5,7 +5,7 @@ Shapes: K codebooks, T frames.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,13 +46,16 @@ def pieces(shard: Shard) -> list[TokenPiece]:
     return [TokenPiece(c, roll, r) for c, roll, r in zip(codes, rolls, records, strict=True)]
 
 
-def crop(
-    piece: TokenPiece, frames: int, filler: int, generator: torch.Generator, from_start: float = 0.5
-) -> tuple[Tensor, Tensor]:
-    """A stretch of ``frames`` frames, from the start with that probability: its codes (K, T) and roll (T, R).
+class Crop(NamedTuple):
+    """A stretch of a piece from frame ``start`` on."""
 
-    Short pieces are filled up, with ``filler`` and silence.
-    """
+    codes_KT: Tensor
+    roll_TR: Tensor
+    start: int
+
+
+def crop(piece: TokenPiece, frames: int, filler: int, generator: torch.Generator, from_start: float = 0.5) -> Crop:
+    """A stretch of ``frames`` frames, from the start with that probability; short pieces are filled up."""
     total = piece.codes_KT.shape[1]
     slack = max(total - frames, 0)
     start = int(torch.randint(slack + 1, (), generator=generator))
@@ -61,4 +64,4 @@ def crop(
     codes, roll = piece.codes_KT[:, start : start + frames].long(), piece.roll_TR[start : start + frames]
     missing = frames - codes.shape[1]
     pad = torch.nn.functional.pad
-    return pad(codes, (0, missing), value=filler), pad(roll, (0, 0, 0, missing))
+    return Crop(pad(codes, (0, missing), value=filler), pad(roll, (0, 0, 0, missing)), start)

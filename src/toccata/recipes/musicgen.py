@@ -12,16 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toccata.audio.melody import melody_of_notes
 from toccata.codecs.soundstream import BUNDLED, load_soundstream
 from toccata.corpus.stream import audio_shard, corpus_name
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.data.tokens import TokenPiece, crop, encode_shard, pieces
 from toccata.encoders.text import TextEncoder, load_text_encoder
 from toccata.errors import InputError
-from toccata.models.musicgen.config import MusicGenConfig, large, medium, mini, small
+from toccata.models.musicgen.config import MusicGenConfig, large, medium, mini, small, tiny
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musicgen.pipeline import save_musicgen
-from toccata.nn.codebooks import delay
+from toccata.nn.codebooks import PATTERNS, interleave, steps_of
 from toccata.recipes.score_heads import LabelHead, LabelTargets, RollHead, label_targets
 from toccata.recipes.words import learn_words
 from toccata.training.log import StepLog
@@ -31,7 +32,7 @@ from toccata.training.state import load_state, save_state
 from toccata.weights import checkpoint
 from toccata.weights.compact import expand
 
-PRESETS = {"mini": mini, "small": small, "medium": medium, "large": large}
+PRESETS = {"tiny": tiny, "mini": mini, "small": small, "medium": medium, "large": large}
 HELD_OUT_SEED = 10_000
 
 
@@ -45,6 +46,7 @@ class MusicGenRecipe:
     ``codec`` is a codec's folder (None: soundstream-mini), ``start`` a model's whose weights a fresh run begins with.
     ``level_weights`` weigh the codebooks' losses: the first levels carry the music, the last ones texture.
     ``roll_weight`` and ``label_weight`` weigh what ``score_heads`` asks besides; ``word_steps`` come before the music.
+    ``melody_share`` of the pieces come with their melody, where they have one and the model takes one.
     Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start.
     """
 
@@ -57,14 +59,16 @@ class MusicGenRecipe:
     steps: int = 5000
     batch: int = 16
     window_seconds: float | None = None
+    pattern: str = "delay"
     muon_rate: float = 3e-3
     adam_rate: float = 2e-3
     level_weights: tuple[float, ...] = (2.0, 1.5, 1.0, 0.8)
     roll_weight: float = 0.25
     label_weight: float = 0.05
+    melody_share: float = 0.5
     word_steps: int = 1500
     word_batch: int = 128
-    ema: float = 0.998
+    ema: float = 0.99
     decay: float = 0.2
     first_shards: int = 40
     steps_per_shard: int = 18
@@ -78,10 +82,11 @@ class MusicGenRecipe:
 
 
 class Batch(NamedTuple):
-    """Crops of B pieces: codes_BKT, roll_BTR, a caption of each, and the pieces' labels."""
+    """Crops of B pieces: codes_BKT, roll_BTR, melodies (one-hot, NaN for none), captions, and the pieces' labels."""
 
     codes_BKT: Tensor
     roll_BTR: Tensor
+    chroma_BTC: Tensor
     captions: list[str]
     labels: LabelTargets
 
@@ -93,18 +98,23 @@ class Heads(nn.Module):
         super().__init__()
         self.text, self.labels, self.roll = LabelHead(width), LabelHead(width), RollHead(width)
 
-    def forward(self, hidden_BSD: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(roll loss, label loss); every eighth state must tell the labels, the first one from the text alone."""
-        eighth_BSD = hidden_BSD[:, ::8]
-        N = eighth_BSD.shape[1]
+    def forward(self, hidden_BSD: Tensor, batch: Batch, config: MusicGenConfig) -> tuple[Tensor, Tensor]:
+        """(roll loss, label loss), asked of the states that predict the first codebook.
+
+        Every eighth must tell the labels, the first one from the text alone.
+        """
+        hidden_BTD = hidden_BSD[:, steps_of(config.places(batch.roll_BTR.shape[1]))[0]]
+        eighth_BTD = hidden_BTD[:, ::8]
+        N = eighth_BTD.shape[1]
         labels = LabelTargets(*(target.repeat_interleave(N, 0) for target in batch.labels))
-        return self.roll(hidden_BSD, batch.roll_BTR), self.labels(eighth_BSD.flatten(0, 1), labels)
+        return self.roll(hidden_BTD, batch.roll_BTR), self.labels(eighth_BTD.flatten(0, 1), labels)
 
 
 def train(recipe: MusicGenRecipe) -> None:
     """Train, or go on training, and write the averaged weights to ``recipe.out``/model."""
-    if recipe.preset not in PRESETS:
-        raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
+    for kind, name, known in (("preset", recipe.preset, PRESETS), ("pattern", recipe.pattern, PATTERNS)):
+        if name not in known:
+            raise InputError(f"unknown {kind} {name!r}; choose from {', '.join(known)}")
     torch.set_num_threads(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     text = load_text_encoder()
@@ -133,11 +143,12 @@ def train(recipe: MusicGenRecipe) -> None:
         draw = sampler(recipe, config, read)
         while step < recipe.steps:
             batch = draw(step)
-            choose = random.Random(f"{recipe.seed}-{step}")
-            captions = [None if choose.random() < config.condition_dropout else c for c in batch.captions]
+            captions, chroma_BTC = dropped(batch, config.condition_dropout, random.Random(f"{recipe.seed}-{step}"))
             with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-                hidden_BSD, loss, by_level = code_loss(run, network, text, batch.codes_BKT, captions, recipe)
-                roll, labels = heads(hidden_BSD, batch)
+                hidden_BSD, loss, by_level = code_loss(
+                    run, network, text, batch.codes_BKT, captions, chroma_BTC, recipe
+                )
+                roll, labels = heads(hidden_BSD, batch, config)
             (loss + recipe.roll_weight * roll + recipe.label_weight * labels).backward()
             nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
             optimisers.step(warmup_stable_decay(step, recipe.steps, 200, recipe.decay))
@@ -162,6 +173,7 @@ def sized(recipe: MusicGenRecipe, text: TextEncoder) -> MusicGenConfig:
     codec = codec_at(recipe.codec).config
     config = replace(
         PRESETS[recipe.preset](),
+        pattern=recipe.pattern,
         vocabulary=codec.vocabulary,
         frame_rate=codec.frame_rate,
         text_width=text.config.width,
@@ -195,23 +207,41 @@ def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int]
     def draw(step: int) -> Batch:
         newest = recipe.first_shards + step // recipe.steps_per_shard
         choose = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
-        codes, rolls, captions, records = [], [], [], []
+        crops, chroma, captions, records = [], [], [], []
         for _ in range(recipe.batch):
             back = int(torch.randint(min(newest + 1, recipe.shards_in_memory), (), generator=choose))
             shard = load(newest - back)
             piece = shard[int(torch.randint(len(shard), (), generator=choose))]
-            codes_KT, roll_TR = crop(piece, config.window_frames, config.filler, choose)
-            codes.append(codes_KT[: config.codebooks])
-            rolls.append(roll_TR)
-            records.append(piece.record)
+            crops.append(crop(piece, config.window_frames, config.filler, choose))
             texts = piece.record["captions"]
             captions.append(texts[int(torch.randint(len(texts), (), generator=choose))]["text"])
-        where = recipe.device
-        return Batch(
-            torch.stack(codes).to(where), torch.stack(rolls).to(where), captions, label_targets(records).to(where)
-        )
+            told = float(torch.rand((), generator=choose)) < recipe.melody_share
+            chroma.append(melody_chroma(piece, crops[-1].start, config, told))
+            records.append(piece.record)
+        codes_BKT = torch.stack([c.codes_KT[: config.codebooks] for c in crops])
+        roll_BTR, chroma_BTC, where = torch.stack([c.roll_TR for c in crops]), torch.stack(chroma), recipe.device
+        labels = label_targets(records).to(where)
+        return Batch(codes_BKT.to(where), roll_BTR.to(where), chroma_BTC.to(where), captions, labels)
 
     return draw
+
+
+def melody_chroma(piece: TokenPiece, start: int, config: MusicGenConfig, told: bool) -> Tensor:
+    """The piece's melody in the window from frame ``start`` on (T, C); NaN where it has none or is not ``told`` it."""
+    frames, none = config.window_frames, torch.full((config.window_frames, config.chroma_bins), torch.nan)
+    if not told or not config.chroma_bins:
+        return none
+    seconds = piece.codes_KT.shape[1] / config.frame_rate
+    melody = melody_of_notes(piece.record["melody"], seconds)
+    return none if melody is None else melody.at(start / config.frame_rate, frames, config.frame_rate)
+
+
+def dropped(batch: Batch, share: float, choose: random.Random) -> tuple[list[str | None], Tensor]:
+    """Captions and melodies of a batch, of which ``share`` are told neither: what guidance leads away from."""
+    drop = [choose.random() < share for _ in batch.captions]
+    captions = [None if d else caption for d, caption in zip(drop, batch.captions, strict=True)]
+    told_B = ~torch.tensor(drop, device=batch.chroma_BTC.device)
+    return captions, torch.where(told_B[:, None, None], batch.chroma_BTC, torch.nan)
 
 
 def code_loss(
@@ -220,6 +250,7 @@ def code_loss(
     text: TextEncoder,
     codes_BKT: Tensor,
     captions: Sequence[str | None],
+    chroma_BTC: Tensor | None,
     recipe: MusicGenRecipe,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(hidden_BSD, weighted loss, mean cross-entropy of each level in nats); a caption of None is "no text".
@@ -227,10 +258,10 @@ def code_loss(
     ``run`` is ``network.states``, compiled or not.
     """
     config = network.config
-    steps_BKS = delay(codes_BKT, config.filler)
+    steps_BKS = interleave(codes_BKT, config.places(codes_BKT.shape[2]), config.filler)
     inputs_BKS = F.pad(steps_BKS, (1, 0), value=config.filler)[..., :-1]
     tokens_BLW, mask_BL = text_features(text, captions, codes_BKT.device)
-    hidden_BSD = run(inputs_BKS, network.condition(tokens_BLW, mask_BL))
+    hidden_BSD = run(inputs_BKS, network.condition(tokens_BLW, mask_BL, chroma_BTC))
     logits_BKSV = network.logits(hidden_BSD)
     targets = torch.where(steps_BKS == config.filler, -100, steps_BKS)
     losses_BKS = F.cross_entropy(logits_BKSV.flatten(0, 2), targets.flatten(), ignore_index=-100, reduction="none")
@@ -252,23 +283,26 @@ def text_features(text: TextEncoder, captions: Sequence[str | None], device: tor
 def held_out_line(
     recipe: MusicGenRecipe, network: MusicGenNetwork, ema: EMA, text: TextEncoder, held_out: list[TokenPiece]
 ) -> str:
-    """Losses of averaged weights on held-out pieces with their own captions, with none, and with one another's."""
+    """Losses of averaged weights on held-out pieces: told their own captions, none, one another's; and the melody."""
     own = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(dict(ema.weights(network)))
     config = network.config
     choose = torch.Generator().manual_seed(0)
-    codes = torch.stack([crop(p, config.window_frames, config.filler, choose)[0][: config.codebooks] for p in held_out])
+    crops = [crop(p, config.window_frames, config.filler, choose) for p in held_out]
+    codes = torch.stack([c.codes_KT[: config.codebooks] for c in crops]).to(recipe.device)
+    melodies = [melody_chroma(p, c.start, config, True) for p, c in zip(held_out, crops, strict=True)]
+    chroma = torch.stack(melodies).to(recipe.device)
     captions = [max((c["text"] for c in p.record["captions"]), key=len) for p in held_out]
-    results = []
-    for texts in (captions, [None] * len(captions), captions[1:] + captions[:1]):
+    told = {"own caption": (captions, None), "none": ([None] * len(captions), None),
+            "wrong": (captions[1:] + captions[:1], None)}  # fmt: skip
+    if config.chroma_bins:
+        told["own caption and melody"] = captions, chroma
+    results = {}
+    for name, (texts, tune) in told.items():
         with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-            levels = code_loss(network.states, network, text, codes.to(recipe.device), texts, recipe)[-1]
-        results.append(levels)
+            results[name] = code_loss(network.states, network, text, codes, texts, tune, recipe)[-1]
     network.load_state_dict(own)
-    names = ("own caption", "none", "wrong")
-    return "held out: " + ", ".join(
-        f"{n} {r.mean():.3f} (first {r[0]:.3f})" for n, r in zip(names, results, strict=True)
-    )
+    return "held out: " + ", ".join(f"{n} {r.mean():.3f} (first {r[0]:.3f})" for n, r in results.items())
 
 
 def publish(recipe: MusicGenRecipe, network: MusicGenNetwork, ema: EMA, step: int) -> None:

@@ -3,7 +3,7 @@
 Codes are mostly texture; a score is all metre, harmony and instruments. Linear heads on the model's hidden states that
 must name them (and are thrown away after training) pull these into the states long before the codes' losses would.
 
-Shapes: N rows, D width, B batch, S steps, T frames, R columns of a score roll.
+Shapes: N rows, D width, B batch, T frames, R columns of a score roll.
 """
 
 import math
@@ -77,7 +77,7 @@ class LabelHead(nn.Module):
 
 
 class RollHead(nn.Module):
-    """Hidden states (B, S, D) -> how badly they foretell the score: in the frame to come and ``AHEAD`` frames later."""
+    """Hidden states (B, T, D) -> how badly they foretell the score: in the frame to come and ``AHEAD`` frames later."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -85,10 +85,10 @@ class RollHead(nn.Module):
         nn.init.zeros_(self.project.weight)
         nn.init.constant_(self.project.bias, -2.0)  # most of a score is silence
 
-    def forward(self, hidden_BSD: Tensor, roll_BTR: Tensor) -> Tensor:
-        """Cross-entropy in nats a frame, mean over the distances. State s foretells frame s and on."""
+    def forward(self, hidden_BTD: Tensor, roll_BTR: Tensor) -> Tensor:
+        """Cross-entropy in nats a frame, mean over the distances. State t has heard what comes before frame t."""
         T = roll_BTR.shape[1]
-        logits = self.project(hidden_BSD[:, :T]).float().unflatten(-1, (len(AHEAD), ROLL_WIDTH))
+        logits = self.project(hidden_BTD).float().unflatten(-1, (len(AHEAD), ROLL_WIDTH))
         losses = []
         for index, ahead in enumerate(AHEAD):
             if ahead < T:

@@ -17,10 +17,10 @@ def learn_words(
     network: MusicGenNetwork, head: LabelHead, text: TextEncoder, seed: int, held_out_seed: int, steps: int, batch: int,
     device: str,
 ) -> None:  # fmt: skip
-    """Train ``text_in``, ``text_blocks`` and ``head``: the mean of a caption's tokens is to tell its piece's labels."""
+    """Train the text blocks and ``head``: the mean of a caption's tokens is to tell its piece's labels."""
     captions, pieces = _captions(seed, PIECES)
     targets = label_targets(pieces).to(device)
-    learner = nn.ModuleList([network.text_in, network.text_blocks, head])
+    learner = nn.ModuleList([network.text_in, network.text_blocks, network.text_norm or nn.Identity(), head])
     optimisers = Optimisers(*split_matrices(network.text_blocks, learner), 5e-3, 2e-3)
     log = StepLog("words", 0, steps, every=100)
     for step in range(steps):

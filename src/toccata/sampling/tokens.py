@@ -1,4 +1,4 @@
-"""Sampling from distributions over codes: guidance, temperature, top-k, top-p, and the loop over a delayed pattern.
+"""Sampling from distributions over codes: guidance, temperature, top-k, top-p, and the loop over a pattern.
 
 Everything takes callables and tensors, never a model. Shapes: K codebooks, S pattern steps, T frames, V vocabulary.
 """
@@ -12,12 +12,22 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TokenSampling:
-    """``top_k`` 0 and ``top_p`` 1 keep every code; ``guidance`` 1 is none. As published: top-k 250, guidance 3."""
+    """``top_k`` 0 and ``top_p`` 1 keep every code; ``guidance`` 1 is none. As published: top-k 250, guidance 3.
+
+    ``guidance`` may be a pair: it then goes evenly from the first to the second over the clip.
+    """
 
     temperature: float = 1.0
     top_k: int = 250
     top_p: float = 1.0
-    guidance: float = 3.0
+    guidance: float | tuple[float, float] = 3.0
+
+    def guidance_at(self, share: float) -> float:
+        """Guidance where ``share`` of the clip, 0 to 1, is made."""
+        if isinstance(self.guidance, float | int):
+            return self.guidance
+        first, last = self.guidance
+        return first + (last - first) * share
 
 
 def guided(logits_2KV: Tensor, guidance: float) -> Tensor:
@@ -42,33 +52,42 @@ def sample(logits_KV: Tensor, options: TokenSampling, generator: torch.Generator
     return torch.multinomial(probabilities.cpu(), 1, generator=generator)[:, 0].to(logits_KV.device)
 
 
-def decode_delayed(
+def decode_pattern(
     predict: Callable[[Tensor], Tensor],
     choose: Callable[[Tensor], Tensor],
     prefix_KT: Tensor,
-    frames: int,
+    places_KS: Tensor,
     filler: int,
 ) -> Iterator[Tensor]:
-    """Continue ``prefix_KT`` (T may be 0) to ``frames`` frames under the delay pattern; yields each new frame (K,).
+    """Continue ``prefix_KT`` (T may be 0) to all frames of a pattern (see ``nn.codebooks``); yields new frames (K,).
 
     ``predict(steps_KS) -> logits`` takes the input steps it has not seen yet (all known ones first, then one at a
-    time) and gives the logits of the step after the last; ``choose(logits) -> (K,)`` picks its codes.
+    time) and gives the logits of the step after the last; ``choose(logits) -> (K,)`` picks its codes. A frame is
+    yielded as soon as its last code is there.
     """
-    codebooks, known = prefix_KT.shape
-    levels = torch.arange(codebooks, device=prefix_KT.device)
+    (codebooks, known), frames = prefix_KT.shape, int(places_KS.max()) + 1
+    levels = torch.arange(codebooks)
     codes_KT = torch.cat([prefix_KT, prefix_KT.new_zeros(codebooks, frames - known)], dim=1)
-    first = prefix_KT.new_full((codebooks, 1), filler)
-    behind_KS = torch.arange(known, device=prefix_KT.device) - levels[:, None]
-    delayed_KS = torch.where(behind_KS >= 0, prefix_KT.gather(1, behind_KS.clamp(min=0)), filler)
-    steps_KS = torch.cat([first, delayed_KS], dim=1)
-    for s in range(known, frames + codebooks - 1):
-        chosen_K = choose(predict(steps_KS))
-        frame_K = s - levels
-        given = (frame_K >= 0) & (frame_K < known)
-        chosen_K = torch.where(given, codes_KT[levels, frame_K.clamp(0, frames - 1)], chosen_K)
-        inside = (frame_K >= 0) & (frame_K < frames)
-        codes_KT[levels[inside], frame_K[inside]] = chosen_K[inside]
-        steps_KS = torch.where(inside, chosen_K, filler)[:, None]
-        done = s - codebooks + 1
-        if done >= known:
-            yield codes_KT[:, done]
+    laid_KS = torch.where(places_KS >= 0, codes_KT.gather(1, places_KS.clamp(min=0)), filler)
+    complete_T = last_step(places_KS)
+    unknown_S = (places_KS >= known).any(0)
+    first = int(unknown_S.int().argmax()) if unknown_S.any() else len(unknown_S)
+    steps_KS = torch.cat([prefix_KT.new_full((codebooks, 1), filler), laid_KS[:, :first]], dim=1)
+    for s in range(first, places_KS.shape[1]):
+        logits = predict(steps_KS)
+        frame_K = places_KS[:, s]
+        if unknown_S[s]:
+            new_K = frame_K >= known
+            codes_KT[levels[new_K], frame_K[new_K]] = choose(logits)[new_K]
+        steps_KS = torch.where(frame_K >= 0, codes_KT[levels, frame_K.clamp(min=0)], filler)[:, None]
+        for t in (complete_T == s).nonzero()[:, 0].tolist():
+            if t >= known:
+                yield codes_KT[:, t]
+
+
+def last_step(places_KS: Tensor) -> Tensor:
+    """The step at which each frame's last code is there: (T,)."""
+    step_KS = torch.arange(places_KS.shape[1]).expand(places_KS.shape)
+    there_KS = places_KS >= 0
+    last_T = torch.zeros(int(places_KS.max()) + 1, dtype=torch.int64)
+    return last_T.scatter_reduce(0, places_KS[there_KS], step_KS[there_KS], "amax")

@@ -69,6 +69,13 @@ def test_prompts_and_negative_prompts_matter(model):
     assert not np.array_equal(plain, model.generate(Prompt("slow piano", "drums"), 1.0, seed=2).samples)
 
 
+def test_guidance_changes_along_the_clip(model):
+    falling = model.generate("slow piano", 1.5, seed=2, guidance=(6.0, 0.0)).samples
+    assert not np.array_equal(falling, model.generate("slow piano", 1.5, seed=2, guidance=(0.0, 6.0)).samples)
+    even = model.generate("slow piano", 1.5, seed=2, guidance=(3.0, 3.0)).samples
+    assert np.array_equal(even, model.generate("slow piano", 1.5, seed=2, guidance=3.0).samples)
+
+
 def test_a_story_changes_its_text_on_time():
     prompt = Prompt.story({0: "calm piano", 15: "full orchestra"})
     assert [pipeline.text_at(prompt, s) for s in (0, 14.9, 15, 40)] == ["calm piano"] * 2 + ["full orchestra"] * 2
@@ -78,6 +85,38 @@ def test_continuing_keeps_what_was_heard_and_adds_what_was_asked(model):
     before = model.generate("slow piano", 1.0, seed=1)
     after = model.continue_(before, "slow piano", 2.0, seed=1)
     assert after.seconds == pytest.approx(3.0, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def tune():
+    t = np.arange(24000 * 2) / 24000
+    wave = np.concatenate([0.3 * np.sin(2 * np.pi * f * t[:24000]) for f in (440.0, 523.25)])
+    return Clip(wave[None].astype(np.float32), 24000)
+
+
+def test_a_melody_matters_and_a_silent_one_is_refused(model, tune):
+    plain = model.generate("slow piano", 3.0, seed=2).samples
+    sung = model.generate("slow piano", 3.0, seed=2, melody=tune)
+    assert sung.seconds == 3.0
+    assert not np.array_equal(plain, sung.samples)
+    assert np.array_equal(sung.samples, model.generate("slow piano", 3.0, seed=2, melody=tune).samples)
+    with pytest.raises(InputError, match="silent"):
+        model.generate("slow piano", 1.0, melody=Clip(np.zeros((1, 24000), np.float32), 24000))
+
+
+def test_a_melody_model_as_published_takes_a_melody_before_the_codes(model, tune):
+    config = replace(model.network.config, conditioning="prefix", text_sum=False, positions="sinusoidal")
+    torch.manual_seed(1)
+    prefixed = pipeline.MusicGen(randomised(MusicGenNetwork(config), 0.3), model.codec, model.text, "melody")
+    sung = prefixed.generate("slow piano", 1.0, seed=2, melody=tune).samples
+    assert sung.shape == (1, 24000)
+    assert not np.array_equal(sung, prefixed.generate("slow piano", 1.0, seed=2).samples)
+
+
+def test_a_model_without_melodies_says_so(model, tune):
+    deaf = MusicGenNetwork(replace(model.network.config, chroma_bins=0))
+    with pytest.raises(InputError, match="takes no melody"):
+        pipeline.MusicGen(deaf, model.codec, model.text, "deaf").generate("slow piano", 1.0, melody=tune)
 
 
 def test_the_end_fades_to_silence(model):

@@ -1,6 +1,10 @@
 """Sizes of MusicGen (arXiv 2306.05284, section 3.1) and of the mini."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from toccata.nn.codebooks import PATTERNS
 
 
 @dataclass(frozen=True)
@@ -8,20 +12,29 @@ class MusicGenConfig:
     """A decoder-only transformer over K codebooks.
 
     ``text_width`` is the width of the text encoder's features; ``text_layers`` blocks mix them before the decoder
-    attends to them (0 as published, where T5 has done that); with ``text_sum`` their mean is added to every step too
-    (audiocraft's "sum" fuser). ``positions`` is "sinusoidal" (published) or "rotary".
-    ``window_seconds`` is the longest stretch the model was trained on.
+    attends to them (0 as published, where T5 has done that); with ``text_sum`` they are normalised, and their mean is
+    added to every step too (audiocraft's "sum" fuser). ``positions`` is "sinusoidal" (published) or "rotary";
+    ``pattern`` one of ``nn.codebooks.PATTERNS``. ``window_seconds`` is the longest stretch the model was trained on.
+
+    ``conditioning`` is "cross" (cross-attention to the text) or "prefix" (what it is told goes before the codes: the
+    published melody models). With ``chroma_bins`` a melody is told too: as the first ``chroma_frames`` of the prefix,
+    or, with "cross", added to the codes frame by frame. With 2 ``channels`` codebooks of left and right take turns.
     """
 
     width: int = 1024
     layers: int = 24
     heads: int = 16
     codebooks: int = 4
+    pattern: str = "delay"
     vocabulary: int = 2048
     frame_rate: float = 50.0
     text_width: int = 768
     text_layers: int = 0
     text_sum: bool = False
+    conditioning: str = "cross"
+    chroma_bins: int = 0
+    chroma_frames: int = 235
+    channels: int = 1
     positions: str = "sinusoidal"
     window_seconds: float = 30.0
     dropout: float = 0.0
@@ -31,6 +44,10 @@ class MusicGenConfig:
     def filler(self) -> int:
         """The code that marks places without a code, and the step before the first."""
         return self.vocabulary
+
+    def places(self, frames: int) -> Tensor:
+        """``places_KS``: how the pattern lays out that many frames."""
+        return PATTERNS[self.pattern](self.codebooks, frames)
 
     @property
     def window_frames(self) -> int:
@@ -60,6 +77,12 @@ def mini() -> MusicGenConfig:
         text_width=256,
         text_layers=2,
         text_sum=True,
+        chroma_bins=12,
         positions="rotary",
         window_seconds=12.0,
     )
+
+
+def tiny() -> MusicGenConfig:
+    """Half the mini's width, depth and window, for experiments that train many models."""
+    return replace(mini(), width=128, layers=4, window_seconds=6.0)

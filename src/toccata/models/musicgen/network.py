@@ -1,11 +1,13 @@
-"""MusicGen's transformer: K code streams in, K distributions out, conditioned on text by cross-attention.
+"""MusicGen's transformer: K code streams in, K distributions out, conditioned on text and a melody.
 
-Shapes: B batch, K codebooks, S pattern steps, V vocabulary, L text tokens, D width, W text width.
+Shapes: B batch, K codebooks, S pattern steps, V vocabulary, L text tokens, D width, W text width,
+T frames, C chroma bins.
 """
 
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toccata.models.musicgen.config import MusicGenConfig
@@ -14,11 +16,16 @@ from toccata.nn.transformer import Block, Blocks
 
 
 class Condition(NamedTuple):
-    """Text ready for the decoder: per-layer keys and values, which tokens count, and what is added to every step."""
+    """What the decoder is told, computed once for a piece.
+
+    ``layers`` are the text's keys and values of each layer and ``mask_BL`` says which tokens count; ``prefix_BLD`` goes
+    before the codes; ``steps_BSD`` (one row where it is the same for all) is added to the codes step by step.
+    """
 
     layers: list[tuple[Tensor, Tensor]]
     mask_BL: Tensor
-    sum_BD: Tensor | None
+    prefix_BLD: Tensor | None = None
+    steps_BSD: Tensor | None = None
 
 
 def sinusoidal(steps: Tensor, width: int) -> Tensor:
@@ -44,9 +51,15 @@ class MusicGenNetwork(nn.Module):
         self.text_blocks = Blocks(
             Block(width, config.heads, 2 * width, cross=False, causal=False) for _ in range(config.text_layers)
         )
+        self.text_norm = nn.LayerNorm(width) if config.text_sum else None
         self.text_sum = nn.Linear(width, width, bias=False) if config.text_sum else None
+        crosses = config.conditioning == "cross"
+        self.chroma_in = None
+        if config.chroma_bins:  # step by step, another input says that there is a melody, even where it rests
+            inputs = config.chroma_bins + crosses
+            self.chroma_in = nn.Linear(inputs, width, bias=not crosses)
         self.blocks = Blocks(
-            Block(width, config.heads, 4 * width, cross=True, dropout=config.dropout) for _ in range(config.layers)
+            Block(width, config.heads, 4 * width, cross=crosses, dropout=config.dropout) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width)
         self.heads = nn.Linear(width, config.codebooks * config.vocabulary, bias=False)
@@ -63,7 +76,7 @@ class MusicGenNetwork(nn.Module):
         nn.init.normal_(self.heads.weight, std=0.02)  # all codes about equally likely
         # Every block starts as the identity, so that depth does not disturb the first steps.
         for name, parameter in self.named_parameters():
-            if name.endswith(("out.weight", "down.weight")):
+            if name.endswith(("out.weight", "down.weight", "chroma_in.weight")):
                 nn.init.zeros_(parameter)
 
     def rotary(self, start: int, steps: int, device: torch.device) -> Tensor | None:
@@ -80,22 +93,55 @@ class MusicGenNetwork(nn.Module):
         rotary = self.rotary(0, hidden.shape[1], hidden.device) if len(self.text_blocks) else None
         for block in self.text_blocks:
             hidden = block(hidden, rotary_2SE=rotary, mask_BS=safe_BL)
+        if self.text_norm is not None:  # what is added to every step must not drown the codes
+            hidden = self.text_norm(hidden)
         return hidden * mask_BL[..., None]
 
-    def condition(self, text_BLW: Tensor, mask_BL: Tensor) -> Condition:
-        """Text features of an encoder -> what the decoder attends to. A row without any token is "no text"."""
+    def condition(self, text_BLW: Tensor, mask_BL: Tensor, chroma_BTC: Tensor | None = None) -> Condition:
+        """Text features of an encoder, and a melody -> what the decoder reads. A row without any token is "no text".
+
+        ``chroma_BTC`` is one-hot by frame (zero where the melody rests); a row of NaN is "no melody", as is None.
+        """
         text_BLD = self.encode_text(text_BLW, mask_BL)
         safe_BL = mask_BL | ~mask_BL.any(1, keepdim=True)
-        added = None if self.text_sum is None else self.text_sum(mean_text(text_BLD, mask_BL))
-        return Condition([block.condition(text_BLD) for block in self.blocks], safe_BL, added)
+        if self.config.conditioning == "prefix":
+            prefix = (
+                text_BLD
+                if self.chroma_in is None
+                else torch.cat([self._melody_prefix(chroma_BTC, text_BLD), text_BLD], 1)
+            )
+            return Condition([], safe_BL, prefix_BLD=prefix)
+        layers = [block.condition(text_BLD) for block in self.blocks]
+        added = None if self.text_sum is None else self.text_sum(mean_text(text_BLD, mask_BL))[:, None]
+        if self.chroma_in is not None and chroma_BTC is not None:
+            melody_BSD = self._melody_steps(chroma_BTC)
+            added = melody_BSD if added is None else added + melody_BSD
+        return Condition(layers, safe_BL, steps_BSD=added)
 
-    def embed(self, steps_BKS: Tensor, start: int = 0) -> Tensor:
+    def _melody_prefix(self, chroma_BTC: Tensor | None, text_BLD: Tensor) -> Tensor:
+        """The melody over ``chroma_frames`` frames, repeated where it is shorter; "no melody" is all C."""
+        assert self.chroma_in is not None
+        if chroma_BTC is None:
+            chroma_BTC = text_BLD.new_full((len(text_BLD), 1, self.config.chroma_bins), torch.nan)
+        none_C = F.one_hot(torch.tensor(0), self.config.chroma_bins).to(chroma_BTC)
+        chroma_BTC = torch.where(chroma_BTC.isnan(), none_C, chroma_BTC)
+        frames = self.config.chroma_frames
+        repeats = -(-frames // chroma_BTC.shape[1])
+        return self.chroma_in(chroma_BTC.repeat(1, repeats, 1)[:, :frames])
+
+    def _melody_steps(self, chroma_BTC: Tensor) -> Tensor:
+        """The melody where the pattern places the first codebook's frames: (B, S, D), 0 elsewhere."""
+        assert self.chroma_in is not None
+        there = ~chroma_BTC.isnan().any(-1, keepdim=True)
+        told = torch.cat([chroma_BTC.nan_to_num(), there.to(chroma_BTC)], dim=-1)
+        melody_BTD = self.chroma_in(told)
+        frame_S = self.config.places(chroma_BTC.shape[1])[0].to(melody_BTD.device)
+        return melody_BTD[:, frame_S.clamp(min=0)] * (frame_S >= 0)[:, None]
+
+    def embed(self, steps_BKS: Tensor) -> Tensor:
         hidden = self.embeddings[0](steps_BKS[:, 0])
         for k in range(1, self.config.codebooks):
             hidden = hidden + self.embeddings[k](steps_BKS[:, k])
-        if self.config.positions == "sinusoidal":
-            positions = torch.arange(start, start + steps_BKS.shape[2], device=hidden.device)
-            hidden = hidden + sinusoidal(positions, self.config.width).to(hidden.dtype)
         return hidden
 
     def forward(self, steps_BKS: Tensor, condition: Condition, caches: list[KVCache] | None = None) -> Tensor:
@@ -108,14 +154,23 @@ class MusicGenNetwork(nn.Module):
     def states(self, steps_BKS: Tensor, condition: Condition, caches: list[KVCache] | None = None) -> Tensor:
         """``forward`` up to the heads: hidden_BSD."""
         start = caches[0].length if caches else 0
-        hidden = self.embed(steps_BKS, start)
-        if condition.sum_BD is not None:
-            hidden = hidden + condition.sum_BD[:, None]
-        rotary = self.rotary(start, steps_BKS.shape[2], hidden.device)
+        hidden = self.embed(steps_BKS)
+        S, before = hidden.shape[1], 0 if condition.prefix_BLD is None else condition.prefix_BLD.shape[1]
+        if condition.steps_BSD is not None:
+            first = max(start - before, 0)
+            whole = condition.steps_BSD.shape[1] == 1
+            hidden = hidden + (condition.steps_BSD if whole else condition.steps_BSD[:, first : first + S])
+        if condition.prefix_BLD is not None and start == 0:
+            hidden = torch.cat([condition.prefix_BLD.to(hidden.dtype), hidden], dim=1)
+        if self.config.positions == "sinusoidal":
+            positions = torch.arange(start, start + hidden.shape[1], device=hidden.device)
+            hidden = hidden + sinusoidal(positions, self.config.width).to(hidden.dtype)
+        rotary = self.rotary(start, hidden.shape[1], hidden.device)
         for index, block in enumerate(self.blocks):
             cache = caches[index] if caches else None
-            hidden = block(hidden, condition.layers[index], condition.mask_BL, rotary, cache)
-        return self.norm(hidden)
+            layer = condition.layers[index] if condition.layers else None
+            hidden = block(hidden, layer, condition.mask_BL, rotary, cache)
+        return self.norm(hidden[:, -S:])
 
     def logits(self, hidden_BSD: Tensor) -> Tensor:
         """``forward`` from the hidden states on: logits_BKSV."""

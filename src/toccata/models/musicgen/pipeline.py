@@ -1,30 +1,50 @@
 """Text to music with MusicGen: text encoder, transformer and codec joined, with seeds, streaming and any length."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from toccata.audio import io, resample
+from toccata.audio.melody import FRAME_RATE, Melody, melody_of
 from toccata.clip import Clip, Progress
-from toccata.codecs.soundstream import SoundStream, load_soundstream
-from toccata.encoders.text import TextEncoder, load_text_encoder
+from toccata.codecs.soundstream import load_soundstream
+from toccata.encoders.features import TextFeatures
+from toccata.encoders.text import load_text_encoder
 from toccata.errors import InputError, WeightsError
 from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
 from toccata.prompt import GenerateOptions, Prompt
-from toccata.sampling.tokens import TokenSampling, decode_delayed, guided, sample
+from toccata.sampling.tokens import TokenSampling, decode_pattern, guided, sample
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 
 FADE_SECONDS = 0.03
 STREAM_SECONDS = 1.0
+
+
+class Codec(Protocol):
+    """What MusicGen needs of a codec, such as SoundStream or EnCodec."""
+
+    config: Any
+
+    def eval(self) -> Any: ...
+
+    def encode(self, wave_BCN: Tensor, levels: int | None = None) -> Tensor: ...
+
+    def decode_stream(self, parts_BKT: Iterable[Tensor]) -> Iterator[Tensor]: ...
+
+
+class TextReader(Protocol):
+    """What MusicGen needs of a text encoder."""
+
+    def encode(self, texts: list[str]) -> TextFeatures: ...
 
 
 class MusicGen:
@@ -33,8 +53,8 @@ class MusicGen:
     def __init__(
         self,
         network: MusicGenNetwork,
-        codec: SoundStream,
-        text: TextEncoder,
+        codec: Codec,
+        text: TextReader,
         name: str = "musicgen",
         weights_sha256: str = "",
         sampling: TokenSampling | None = None,
@@ -69,7 +89,8 @@ class MusicGen:
     ) -> Clip | list[Clip]:
         """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
 
-        ``options``: guidance, temperature, top_k, top_p as in ``GenerateOptions``, and progress, a callable.
+        ``options``: guidance, temperature, top_k, top_p as in ``GenerateOptions``; melody, a sound file or a clip whose
+        tune the music takes up, again and again; and progress, a callable.
         """
         if isinstance(prompt, str | Prompt):
             return Clip.join(self.stream(prompt, seconds, seed, **options))
@@ -93,12 +114,12 @@ class MusicGen:
         **options: Any,
     ) -> Clip:
         """``audio`` (its last seconds are heard) followed by ``seconds`` of new music that goes on from it."""
-        if isinstance(audio, Clip):
-            wave, rate = audio.samples, audio.sample_rate
-        else:
-            wave, rate = io.read(audio)
-        mono = resample.resample(wave.mean(0, keepdims=True), rate, self.sample_rate)
-        return Clip.join(self._stream(Prompt.of(prompt), mono, seconds, seed, **options))
+        wave, rate = sound(audio)
+        wanted = resample.to_channels(
+            wave.mean(0, keepdims=True) if len(wave) > 2 else wave, self.network.config.channels
+        )
+        before_CN = resample.resample(wanted, rate, self.sample_rate)
+        return Clip.join(self._stream(Prompt.of(prompt), before_CN, seconds, seed, **options))
 
     def _stream(
         self,
@@ -107,6 +128,7 @@ class MusicGen:
         seconds: float,
         seed: int | None,
         progress: Progress | None = None,
+        melody: str | Path | Clip | None = None,
         **numbers: Any,
     ) -> Iterator[Clip]:
         options = GenerateOptions(seconds=seconds, seed=seed, **numbers)
@@ -115,11 +137,12 @@ class MusicGen:
             self.sampling,
             **{k: v for k in ("guidance", "temperature", "top_k", "top_p") if (v := getattr(options, k)) is not None},
         )
+        tune = None if melody is None else self._melody(melody)
         prefix_KT = self._prefix(before_CN)
         heard = prefix_KT.shape[1] * self.codec.config.stride
         wanted = round(options.seconds * self.sample_rate) + heard
         frames = -(-wanted // self.codec.config.stride)
-        parts = self._code_parts(prompt, prefix_KT, frames, seed, sampling)
+        parts = self._code_parts(prompt, prefix_KT, frames, seed, sampling, tune)
         sent = 0
         for wave_BCN in self.codec.decode_stream(parts):
             samples = wave_BCN[0].float().cpu().numpy()[:, : wanted - sent]
@@ -144,15 +167,27 @@ class MusicGen:
             )
         return self.codec.encode(torch.from_numpy(heard)[None], self.network.config.codebooks)[0]
 
+    def _melody(self, melody: str | Path | Clip) -> Melody:
+        config = self.network.config
+        if not config.chroma_bins:
+            raise InputError(f"{self.name} takes no melody; leave it out or choose a model that does")
+        return melody_of(*sound(melody), rests=config.conditioning == "cross")
+
     def _code_parts(
-        self, prompt: Prompt, prefix_KT: Tensor, frames: int, seed: int, sampling: TokenSampling
+        self,
+        prompt: Prompt,
+        prefix_KT: Tensor,
+        frames: int,
+        seed: int,
+        sampling: TokenSampling,
+        melody: Melody | None,
     ) -> Iterator[Tensor]:
         """codes_BKT in parts of about a second, the prefix first."""
         if prefix_KT.shape[1]:
             yield prefix_KT[None]
         size = round(STREAM_SECONDS * self.network.config.frame_rate)
         part: list[Tensor] = []
-        for frame_K in self.frames(prompt, prefix_KT, frames, seed, sampling):
+        for frame_K in self.frames(prompt, prefix_KT, frames, seed, sampling, melody):
             part.append(frame_K)
             if len(part) == size:
                 yield torch.stack(part, dim=-1)[None]
@@ -161,9 +196,15 @@ class MusicGen:
             yield torch.stack(part, dim=-1)[None]
 
     def frames(
-        self, prompt: Prompt, prefix_KT: Tensor, frames: int, seed: int, sampling: TokenSampling
+        self,
+        prompt: Prompt,
+        prefix_KT: Tensor,
+        frames: int,
+        seed: int,
+        sampling: TokenSampling,
+        melody: Melody | None = None,
     ) -> Iterator[Tensor]:
-        """New frames (K,) until there are ``frames``, prefix included.
+        """New frames (K,) until there are ``frames``, prefix included; a melody begins after the prefix.
 
         Past the trained window the model starts afresh from its own last half window, as often as needed.
         """
@@ -173,33 +214,48 @@ class MusicGen:
         conditions = {}
         while made < frames:
             text = text_at(prompt, made / config.frame_rate)
-            if text not in conditions:
-                conditions = {text: self.condition(text, prompt.negative)}
             keep = recent[:, -(config.window_frames // 2) :] if recent.shape[1] else recent
             until = min(keep.shape[1] + frames - made, config.window_frames)
+            start = made - keep.shape[1] - prefix_KT.shape[1]
+            told = text, None if melody is None else start
+            if told not in conditions:
+                chroma_TC = None if melody is None else self._chroma(melody, start / config.frame_rate, until)
+                conditions = {told: self.condition(text, prompt.negative, chroma_TC)}
             new: list[Tensor] = []
-            predict = self.predictor(conditions[text], until)
-            choose = chooser(sampling, generator)
-            for frame_K in decode_delayed(predict, choose, keep, until, config.filler):
+            places_KS = config.places(until)
+            predict = self.predictor(conditions[told], places_KS.shape[1])
+            choose = chooser(sampling, generator, lambda made=made, new=new: (made + len(new)) / frames)
+            for frame_K in decode_pattern(predict, choose, keep, places_KS, config.filler):
                 new.append(frame_K.clone())
                 yield new[-1]
             recent = torch.cat([keep, torch.stack(new, dim=-1)], dim=1)
             made += len(new)
 
+    def _chroma(self, melody: Melody, start: float, frames: int) -> Tensor:
+        """The melody from ``start`` seconds on, at the rate that the network reads it at: (T, C)."""
+        config = self.network.config
+        if config.conditioning == "prefix":
+            return melody.at(start, config.chroma_frames, FRAME_RATE)
+        return melody.at(start, frames, config.frame_rate)
+
     @torch.no_grad()
-    def condition(self, text: str, negative: str | None) -> Condition:
-        """Row 0 with ``text``, row 1 with the negative text or none."""
+    def condition(self, text: str, negative: str | None, chroma_TC: Tensor | None = None) -> Condition:
+        """Row 0 with ``text`` and the melody, row 1 with the negative text or none, and no melody."""
         features = self.text.encode([text] if negative is None else [text, negative])
         tokens, mask = features.tokens_BLD, features.mask_BL
         if negative is None:
             tokens = torch.cat([tokens, torch.zeros_like(tokens)])
             mask = torch.cat([mask, torch.zeros_like(mask)])
         dtype = self.network.heads.weight.dtype
-        return self.network.condition(tokens.to(self.device, dtype), mask.to(self.device))
+        chroma = None
+        if chroma_TC is not None:
+            chroma = torch.stack([chroma_TC, torch.full_like(chroma_TC, torch.nan)]).to(self.device, dtype)
+        return self.network.condition(tokens.to(self.device, dtype), mask.to(self.device), chroma)
 
-    def predictor(self, condition: Condition, frames: int) -> Callable[[Tensor], Tensor]:
-        """``predict(steps_KS)``: guidance's two rows as one batch through one cache."""
-        caches = self.network.caches(2, frames + self.network.config.codebooks)
+    def predictor(self, condition: Condition, steps: int) -> Callable[[Tensor], Tensor]:
+        """``predict(steps_KS)`` for up to ``steps`` steps: guidance's two rows as one batch through one cache."""
+        before = 0 if condition.prefix_BLD is None else condition.prefix_BLD.shape[1]
+        caches = self.network.caches(2, before + steps)
 
         @torch.no_grad()
         def predict(steps_KS: Tensor) -> Tensor:
@@ -208,6 +264,11 @@ class MusicGen:
                 return self.network(steps_2KS, condition, caches)[:, :, -1]
 
         return predict
+
+
+def sound(audio: str | Path | Clip) -> tuple[np.ndarray, int]:
+    """Samples (channels, samples) and rate of a clip or a sound file."""
+    return (audio.samples, audio.sample_rate) if isinstance(audio, Clip) else io.read(audio)
 
 
 @contextmanager
@@ -221,8 +282,11 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def chooser(sampling: TokenSampling, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
-    return lambda logits_2KV: sample(guided(logits_2KV, sampling.guidance), sampling, generator).cpu()
+def chooser(
+    sampling: TokenSampling, generator: torch.Generator, share: Callable[[], float]
+) -> Callable[[Tensor], Tensor]:
+    """``choose(logits_2KV)`` where ``share()`` of the clip is made."""
+    return lambda logits_2KV: sample(guided(logits_2KV, sampling.guidance_at(share())), sampling, generator).cpu()
 
 
 def text_at(prompt: Prompt, seconds: float) -> str:
