@@ -107,6 +107,11 @@ def encodec_48khz() -> EnCodecConfig:
     )
 
 
+def encodec_mini() -> EnCodecConfig:
+    """A small one to train at home: 24 kHz mono, 50 Hz, 8 x 1024 = 4 kbit/s."""
+    return EnCodecConfig(strides=(3, 4, 5, 8), channels=16, latent=64, levels=8, lstm_layers=1)
+
+
 class EnCodec(nn.Module):
     """Codec between waves and codes; ``encode`` and ``decode`` are what other rooms use."""
 
@@ -157,7 +162,8 @@ class EnCodec(nn.Module):
     def decode_stream(self, parts_BKT: Iterable[Tensor], scales_BP: Tensor | None = None) -> Iterator[Tensor]:
         """Codes in parts, along time -> wave parts that join to ``decode`` of the whole, in constant memory.
 
-        What a convolution sees ahead is held back: 24 kHz 6 frames at the start only, 32 kHz 5, 48 kHz a chunk.
+        What convolutions see ahead is held back: 5 frames at 32 kHz, 7 at 24 kHz, there at the start only; of chunks
+        what the next one shares.
         """
         if self.config.chunk:
             waves = self._decoded_chunks(parts_BKT, scales_BP)
