@@ -13,6 +13,8 @@ NAMES = {
     "setup": "time to set up from nothing and again, what the shipped weights weigh, time to --help",
     "codec": "soundstream-mini: mel distance, SI-SDR, Fréchet distance, codebook use",
     "prompts": "does the music fit the prompt, by judges that others made; does it sound like the band",
+    "patterns": "MusicGen's interleaving patterns, trained alike: Fréchet distance, KL, steps",
+    "melody": "does the music take up a given melody, and does the text still choose the instrument",
     "musicgen-cpu": "MusicGen-small's decoding at every precision, against transformers in the same run",
     "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
 }

@@ -82,13 +82,17 @@ def _device(codec: SoundStream) -> torch.device:
 
 
 def _codebook_use(codec: SoundStream, waves: list[np.ndarray]) -> Iterator[Figure]:
-    """exp(entropy) of the codes in use over the codebook's size; a sample of n frames can't show quite all of it."""
+    """The share of each codebook that occurs, and how evenly: exp(entropy) over its size."""
     rows = [codec.encode(torch.from_numpy(wave)[None, None].to(_device(codec)))[0].cpu() for wave in waves]
-    codes_KT = torch.cat(rows, dim=1)
-    use = [perplexity(codes_T, codec.config.vocabulary) for codes_T in codes_KT]
-    for level, share in enumerate(use, start=1):
-        yield compared(f"codebook use, level {level}", share, "share", 0.8, n=codes_KT.shape[1])
-    yield compared("codebook use, worst level", min(use), "share", 0.8, n=codes_KT.shape[1])
+    codes_KT, size = torch.cat(rows, dim=1), codec.config.vocabulary
+    occurring = [len(codes_T.unique()) / size for codes_T in codes_KT]
+    even = [perplexity(codes_T, size) for codes_T in codes_KT]
+    n = codes_KT.shape[1]
+    for level, (share, evenness) in enumerate(zip(occurring, even, strict=True), start=1):
+        yield compared(f"codebook use, level {level}", share, "share", 0.8, n=n)
+        yield Figure(f"codebook perplexity over size, level {level}", evenness, "share", n=n)
+    yield compared("codebook use, worst level", min(occurring), "share", 0.8, n=n)
+    yield Figure("codebook perplexity over size, worst level", min(even), "share", n=n)
 
 
 def _draw(codec: SoundStream, wave_N: np.ndarray, path: Path) -> None:

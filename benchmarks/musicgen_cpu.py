@@ -19,7 +19,7 @@ from benchmarks.report import Figure, Options, compared, note
 from benchmarks.streaming import read_bandwidth, step_bytes, take_cores
 from toccata.errors import InputError
 from toccata.models.musicgen.config import MusicGenConfig
-from toccata.models.musicgen.decoders import DTYPES, fast_decoder
+from toccata.models.musicgen.decoders import fast_decoder, loading_dtype
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musicgen.published import from_transformers
 from toccata.sampling.tokens import TokenSampling, guided, sample
@@ -110,12 +110,11 @@ def their_begin(model: Any, kind: str, text_BLW: Tensor) -> Begin:
 def our_begin(network: MusicGenNetwork, precision: str, text_BLW: Tensor) -> Begin:
     """As ``MusicGen.predictor`` does it."""
     config = network.config
-    dtype = DTYPES.get(precision, torch.float32)
-    network = copy.deepcopy(network).to(dtype)
+    network = copy.deepcopy(network).to(loading_dtype(precision))
+    decoder = fast_decoder(network, precision)
     with torch.no_grad():
         mask_BL = torch.ones(text_BLW.shape[:2], dtype=torch.bool)
-        condition = network.condition(text_BLW.to(dtype), mask_BL)
-    decoder = fast_decoder(network, precision)
+        condition = network.condition(text_BLW.to(network.norm.weight.dtype), mask_BL)
 
     def begin(steps: int) -> Decode:
         decoding = decoder.begin(2, steps, condition.layers, condition.mask_BL)

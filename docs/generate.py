@@ -22,7 +22,7 @@ from torch import nn
 
 from toccata import hub
 from toccata.cli.app import app
-from toccata.codecs import soundstream
+from toccata.codecs import encodec, soundstream
 from toccata.models.musicgen import config as musicgen
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.weights import checkpoint
@@ -40,8 +40,16 @@ Written by `python docs/generate.py` from the commands themselves; `toccata COMM
 - Exit codes: 0 done; 2 the input is wrong (one line, `error: ...`, says what and how to mend it); 1 a fault of toccata;
   130 interrupted.
 - `TOCCATA_DEBUG=1` shows the traceback of a fault of toccata; `TOCCATA_SOUNDFONTS` names a folder to look for
-  soundfonts in.
+  soundfonts in, `TOCCATA_HOME` one to keep public models in.
 """
+_FAMILIES: dict[str, tuple[tuple[Any, ...], Any]] = {
+    "musicgen": ((musicgen.mini, musicgen.small, musicgen.medium, musicgen.large), MusicGenNetwork),
+    "soundstream": ((soundstream.mini, soundstream.full), soundstream.SoundStream),
+    "encodec": (
+        (encodec.encodec_mini, encodec.encodec_24khz, encodec.encodec_32khz, encodec.encodec_48khz),
+        encodec.EnCodec,
+    ),
+}
 _ORIGINS = {
     "recipe": "Recipe",
     "steps": "Steps",
@@ -130,14 +138,9 @@ def _number(line: dict[str, Any], column: str) -> str:
 
 def presets(family: str, rest: str) -> str:
     """A row for every setting, a column for every size, and the number of parameters."""
-    made: dict[str, tuple[Any, nn.Module]] = {}
+    sizes, build = _FAMILIES[family]
     with torch.device("meta"):  # shapes without memory: the largest has billions of parameters
-        if family == "musicgen":
-            for size in (musicgen.mini, musicgen.small, musicgen.medium, musicgen.large):
-                made[size.__name__] = size(), MusicGenNetwork(size())
-        else:
-            for size in (soundstream.mini, soundstream.full):
-                made[size.__name__] = size(), soundstream.SoundStream(size())
+        made = {size.__name__: (size(), build(size())) for size in sizes}
     settings = [asdict(config) for config, _ in made.values()]
     rows = [(f"`{name}`", *(str(setting[name]) for setting in settings)) for name in settings[0]]
     counts = (f"{_parameters(network) / 1e6:,.1f} M" for _, network in made.values())

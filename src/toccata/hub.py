@@ -2,11 +2,14 @@
 
 import difflib
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from toccata.clip import Generator
 from toccata.errors import InputError, WeightsError
+from toccata.weights import catalogue, store
+from toccata.weights.catalogue import Public
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT = "musicgen-mini"
@@ -40,21 +43,37 @@ KNOWN = (
 
 
 def find(name: str) -> Path:
-    """The folder of the model with that name, or the folder itself; opens nothing.
+    """The folder of the model with that name, bundled or public, or the folder itself; loads nothing.
 
-    Raises ``InputError`` for a name that nothing has, ``WeightsError`` where the weights are not on this machine.
+    A public model whose licence nobody has accepted on this machine warns with its terms, once in a process. Raises
+    ``InputError`` for a name that nothing has, ``WeightsError`` where the weights are not on this machine.
     """
     for model in KNOWN:
         if model.name == name:
             if not model.here:
                 raise WeightsError(f"the weights of {name} are not on this machine; install toccata again")
             return model.folder
+    if public := catalogue.find(name):
+        return _public_folder(public)
     if name and Path(name).is_dir():
         return Path(name)
-    names = [model.name for model in KNOWN]
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(names)}, or give a model's folder"
-    raise InputError(f"there is no model {name!r}; {hint}")
+    bundled = [model.name for model in KNOWN]
+    close = difflib.get_close_matches(name, [*bundled, *(model.name for model in catalogue.PUBLIC)], n=1)
+    hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(bundled)}, a public model"
+    raise InputError(f"there is no model {name!r}; {hint}" + ("" if close else " (toccata models list), or a folder"))
+
+
+def _public_folder(model: Public) -> Path:
+    found = store.fetched(model)
+    if found is None:
+        catalogue.get(model.name)  # that toccata cannot read it is to be told first
+        size = f"{model.size / 1e9:.1f} GB, {model.licence}"
+        raise WeightsError(
+            f"the weights of {model.name} are not on this machine; run: toccata models pull {model.name} ({size})"
+        )
+    if not store.accepted(model):
+        warnings.warn(f"{model.terms()}\nTo accept: toccata models pull {model.name}", stacklevel=1)
+    return found.folder
 
 
 def check_choices(device: str, precision: str) -> None:
@@ -74,12 +93,29 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
     """
     check_choices(device, precision)
     folder = find(name)
-    from toccata.weights.checkpoint import read_config
-
-    family = read_config(folder).get("family")
+    family = _family(folder)
     match family:
         case "musicgen":
             from toccata.models.musicgen.pipeline import load_pipeline
 
             return load_pipeline(folder, device, precision)
+        case "musicgen, published":
+            from toccata.models.musicgen.public import load_public
+
+            public, t5 = catalogue.find(name), store.fetched(catalogue.get("t5-base"))
+            found = store.fetched(public) if public else None
+            sha256 = found.sha256 if found else ""
+            return load_public(folder, name, sha256, device, precision, t5.folder if t5 else None)
     raise InputError(f"{name} makes no music (its family is {family}); load one that does, such as {DEFAULT}")
+
+
+def _family(folder: Path) -> str | None:
+    """What kind of model lies in ``folder``: toccata's own name for it, or "musicgen, published"."""
+    from toccata.weights import checkpoint, published
+
+    if published.wrote(folder):
+        kind = str(published.read_settings(folder)["model_type"])
+        return "musicgen, published" if kind in ("musicgen", "musicgen_melody") else kind
+    if (folder / "state_dict.safetensors").is_file():
+        return "musicgen, published"
+    return checkpoint.read_config(folder).get("family")

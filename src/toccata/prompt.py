@@ -60,14 +60,15 @@ class GenerateOptions:
     """The numbers of one request; ``None`` leaves a choice to the model (``seed``: to chance).
 
     ``seconds`` 1-600; ``seed`` 0 to 2**63 - 1; ``count`` 1-100 clips, of which clip i has seed ``seed + i``;
-    ``guidance`` 0-20, how closely the prompt is followed; ``temperature`` above 0 and up to 5; ``top_k`` the number of
-    likeliest tokens to choose from (0: all); ``top_p`` their summed probability, above 0 and up to 1 (1: all).
+    ``guidance`` 0-20, how closely the prompt is followed, or a pair of them, from the clip's start to its end;
+    ``temperature`` above 0 and up to 5; ``top_k`` the number of likeliest tokens to choose from (0: all); ``top_p``
+    their summed probability, above 0 and up to 1 (1: all).
     """
 
     seconds: float = 10.0
     seed: int | None = None
     count: int = 1
-    guidance: float | None = None
+    guidance: float | tuple[float, float] | None = None
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
@@ -77,7 +78,10 @@ class GenerateOptions:
         whole_number(self.count, "count", 1, MAX_COUNT)
         if self.seed is not None:
             whole_number(self.seed, "seed", 0, MAX_SEED)
-        if self.guidance is not None:
+        if isinstance(self.guidance, tuple | list) and len(self.guidance) == 2:
+            first, last = (number(value, "guidance", 0, 20) for value in self.guidance)
+            object.__setattr__(self, "guidance", (first, last))
+        elif self.guidance is not None:
             number(self.guidance, "guidance", 0, 20)
         if self.temperature is not None:
             number(self.temperature, "temperature", 0.01, 5)

@@ -1,6 +1,7 @@
 """A stand-in for a model, for the tests of the terminal around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class Humming:
         progress(seconds, seconds)
         samples = np.random.default_rng(seed).uniform(-0.5, 0.5, (1, round(seconds * RATE))).astype(np.float32)
         return Clip(samples, RATE, str(prompt), seed, self.name, self.weights_sha256)
+
+    def stream(self, prompt: Prompt, seconds: float, seed: int, progress: Callable, **options: Any) -> Iterator[Clip]:
+        whole = self.generate(prompt, seconds, seed, progress, **options)
+        for start in range(0, whole.samples.shape[1], RATE // 2):
+            yield replace(whole, samples=whole.samples[:, start : start + RATE // 2])
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from toccata import __version__, hub
+from toccata.weights import catalogue
 
-COMMANDS = ["generate", "models list", "models show", "corpus make", "train", "encode", "decode"]
+MODELS = ["models list", "models show", "models pull", "models convert"]
+COMMANDS = ["generate", *MODELS, "corpus make", "train", "encode", "decode"]
 PROGRAM = [sys.executable, "-m", "toccata"]
 
 
@@ -48,7 +50,7 @@ def test_models_are_listed_for_people_and_programs(toccata):
     _, table, _ = toccata("models", "list")
     _, lines, _ = toccata("models", "list", "--json")
     rows = [json.loads(line) for line in lines.splitlines()]
-    assert {row["name"] for row in rows} == {model.name for model in hub.KNOWN}
+    assert {row["name"] for row in rows} == {model.name for model in (*hub.KNOWN, *catalogue.PUBLIC)}
     assert all(row["name"] in table.decode() for row in rows)
     assert all((row["bytes"] or 0) > 0 for row in rows if row["here"])
 

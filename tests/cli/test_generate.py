@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from toccata import hub
+from toccata import Prompt, hub
 
 KEYS = [
     "output", "model", "seed", "seconds", "sample_rate", "channels",
@@ -49,6 +49,56 @@ def test_a_dash_writes_wav_to_stdout(toccata, model, tmp_path: Path):
     code, out, _ = toccata("generate", "piano", "-o", "-", "--seconds", 1, "--seed", 7)
     samples, rate = soundfile.read(io.BytesIO(out))
     assert (code, rate, len(samples)) == (0, model.sample_rate, model.sample_rate)
+    assert not list(tmp_path.iterdir())
+
+
+def test_streamed_to_stdout_it_is_the_same_sound(toccata, model):
+    _, streamed, _ = toccata("generate", "piano", "-o", "-", "--seconds", 2.3, "--seed", 7, "--stream")
+    _, whole, _ = toccata("generate", "piano", "-o", "-", "--seconds", 2.3, "--seed", 7)
+    (a, rate), (b, _) = (soundfile.read(io.BytesIO(data), dtype="int16") for data in (streamed, whole))
+    assert rate == model.sample_rate
+    assert np.array_equal(a, b)
+
+
+def test_streamed_to_a_file_it_is_the_same_file_and_the_first_sound_is_earlier(toccata, model):
+    _, out, _ = toccata("generate", "piano", "-o", "a.wav", "--seconds", 2, "--seed", 7, "--stream", "--json")
+    toccata("generate", "piano", "-o", "b.wav", "--seconds", 2, "--seed", 7)
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
+    report = json.loads(out)
+    assert 0 <= report["first_audio_seconds"] <= report["elapsed_seconds"]
+
+
+def test_guidance_is_a_number_or_goes_from_one_to_another(toccata, model, tmp_path):
+    assert toccata("generate", "piano", "-o", "a.wav", "--guidance", "5:1.5")[0] == 0
+    assert model.asked[-1]["guidance"] == (5.0, 1.5)
+    for wrong in ("five", "5:", "1:2:3", "21", "3:nan"):
+        code, _, err = toccata("generate", "piano", "-o", "b.wav", "--guidance", wrong)
+        assert code == 2
+        assert "guidance" in err
+
+
+def test_a_story_is_told_in_parts(toccata, model):
+    assert toccata("generate", "calm piano", "--story", "15:full orchestra", "-o", "a.wav")[0] == 0
+    assert toccata("generate", "--story", "0:calm piano", "--story", "15:full orchestra", "-o", "b.wav")[0] == 0
+    told = [asked["prompt"] for asked in model.asked]
+    assert told[0] == told[1] == Prompt.story({0: "calm piano", 15: "full orchestra"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "there is no prompt"),
+        (["--story", "full orchestra"], 'takes "SECONDS:TEXT"'),
+        (["--story", "x:full orchestra"], 'takes "SECONDS:TEXT"'),
+        (["--story", "5:full orchestra"], "starts at 0"),
+        (["piano", "--story", "0:full orchestra"], "two texts"),
+        (["piano", "--story", "nan:full orchestra"], "must be a number"),
+    ],
+)
+def test_a_story_that_cannot_be_told_is_refused(toccata, model, tmp_path, arguments, says):
+    code, out, err = toccata("generate", *arguments)
+    assert (code, out) == (2, b"")
+    assert says in err
     assert not list(tmp_path.iterdir())
 
 

@@ -29,7 +29,9 @@ def published():
     return randomised(replace(full(), channels=4, latent=16, levels=4, vocabulary=64))
 
 
-def test_sound_decoded_in_parts_is_the_whole_sound(codec):
+@pytest.mark.parametrize("kind", ["codec", "published"])
+def test_sound_decoded_in_parts_is_the_whole_sound(kind, request):
+    codec = request.getfixturevalue(kind)
     codes_BKT = torch.randint(0, 64, (1, 4, 130))
     cuts = [0, 1, 20, 21, 80, 130]
     parts = codec.decode_stream(codes_BKT[..., a:b] for a, b in itertools.pairwise(cuts))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from toccata.codecs.encodec import encodec_mini, load_encodec
 from toccata.codecs.soundstream import SoundStream, load_soundstream, mini, save_soundstream
 from toccata.corpus.band import sheet, sheet_labels
 from toccata.corpus.stream import corpus_name
@@ -104,6 +105,27 @@ def test_the_codec_resumes_exactly_in_both_phases(tmp_path, monkeypatch, capsys)
     trained = load_soundstream(tmp_path / "parts/codec")
     assert trained.encode(torch.randn(1, 1, 24000) * 0.1).shape == (1, 2, 25)
     assert "refitted codebooks" in capsys.readouterr().out
+
+
+def test_encodec_resumes_exactly_with_its_balancer_and_loads(tmp_path, monkeypatch):
+    tiny = replace(encodec_mini(), channels=2, latent=8, levels=2, vocabulary=16)
+    monkeypatch.setitem(codec.PRESETS, "encodec-mini", lambda: tiny)
+    write_band(tmp_path / "band" / corpus_name(1), 1)
+    recipe = codec.CodecRecipe(
+        band=tmp_path / "band", preset="encodec-mini", steps=2, batch=1, seconds=0.6, steps_per_shard=10, workers=0,
+    )  # fmt: skip
+    codec.train(replace(recipe, out=tmp_path / "whole"))
+    codec.train(replace(recipe, out=tmp_path / "parts", minutes=0))
+    assert load_state(tmp_path / "parts/balanced.safetensors")["step"] == 1
+    codec.train(replace(recipe, out=tmp_path / "parts"))
+    whole, parts = (load_state(tmp_path / run / "balanced.safetensors") for run in ("whole", "parts"))
+    assert whole["step"] == parts["step"] == 2
+    assert same(whole["codec"], parts["codec"])
+    assert same(whole["judges"], parts["judges"])
+    assert whole["balancer"] == parts["balancer"]
+    assert all(seen == pytest.approx(1.999) for seen in whole["balancer"]["seen"].values())
+    trained = load_encodec(tmp_path / "parts/codec")
+    assert trained.encode(torch.randn(1, 1, 24000) * 0.1).shape == (1, 2, 50)
 
 
 def test_phase_two_leaves_the_codes_alone(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import struct
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -155,6 +156,21 @@ def encode(samples_CN: np.ndarray, sample_rate: int, suffix: str, tags: Mapping[
         ) from None
     data = buffer.getvalue()
     return with_serial(data, _OGG_SERIAL) if suffix == ".ogg" else data
+
+
+def pcm(samples_CN: np.ndarray) -> bytes:
+    """Samples as ``encode`` writes them into a .wav: 16 bits, channels in turn, without a header."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples_CN.T, 48000, format="RAW", subtype="PCM_16", endian="LITTLE")
+    return buffer.getvalue()
+
+
+def wav_header(channels: int, sample_rate: int, frames: int) -> bytes:
+    """The header of a .wav whose ``frames`` frames of ``pcm`` follow, for sound that is sent before it is all there."""
+    width = 2 * channels
+    size = width * frames
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, sample_rate, sample_rate * width, width, 16)
+    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + form + struct.pack("<4sI", b"data", size)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -1,10 +1,11 @@
 """``toccata generate``: a prompt in, sound files out."""
 
+import itertools
 import json
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +25,7 @@ _SLUG_CHARACTERS = 40
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What to play, in words.")],
+    prompt: Annotated[str | None, typer.Argument(help="What to play, in words.")] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -39,8 +40,16 @@ def generate(
         Path | None, typer.Option(help="Sound file with a tune (hummed, whistled, played) to take up.")
     ] = None,
     continue_: Annotated[Path | None, typer.Option("--continue", help="Sound file to go on from.")] = None,
+    story: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='"SECONDS:TEXT": the text from then on; give it once for each part, the prompt is that at 0.'
+        ),
+    ] = None,
     negative: Annotated[str | None, typer.Option(help="What to keep away from, in words.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt, 0-20.")] = None,
+    guidance: Annotated[
+        str | None, typer.Option(help="How closely to follow the prompt, 0-20; A:B goes from A to B.")
+    ] = None,
     temperature: Annotated[float | None, typer.Option(help="Above 1 bolder, below 1 safer.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Choose from the K likeliest tokens (0: all).")] = None,
     top_p: Annotated[
@@ -48,12 +57,13 @@ def generate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, int8 or int4.")] = "auto",
+    stream: Annotated[bool, typer.Option("--stream", help="With -o -, write sound as it is made.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per clip on stdout.")] = False,
 ) -> None:
     """Make music from a text."""
     seed = secrets.randbelow(_RANDOM_SEEDS) if seed is None else seed
-    options = GenerateOptions(seconds, seed, count, guidance, temperature, top_k, top_p)
-    asked = Prompt(prompt, negative)
+    options = GenerateOptions(seconds, seed, count, _guidance(guidance), temperature, top_k, top_p)
+    asked = _asked(prompt, story or [], negative)
     outputs = _outputs(output, asked.text, seed, count, as_json)
     from toccata import hub
 
@@ -63,9 +73,41 @@ def generate(
         if reference is not None:
             _check_reference(reference)
     note(f"loading {model}")
-    make = _maker(hub.load(model, device, precision), asked, options, melody, continue_)
+    generator = hub.load(model, device, precision)
+    make = _maker(generator, asked, options, melody, continue_, stream)
     for i, target in enumerate(outputs):
-        _make_one(make, seed + i, target, as_json)
+        _make_one(make, options.seconds, seed + i, target, as_json)
+
+
+def _guidance(text: str | None) -> float | tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        first, *last = (float(part) for part in text.split(":", 1))
+    except ValueError:
+        raise InputError(f'--guidance takes a number, or two as in "5:1.5", not {text!r:.40}') from None
+    return (first, last[0]) if last else first
+
+
+def _asked(prompt: str | None, story: list[str], negative: str | None) -> Prompt:
+    """The prompt, or the story that it begins."""
+    if not story:
+        if prompt is None:
+            raise InputError('there is no prompt; say what to play, such as "slow piano in the rain"')
+        return Prompt(prompt, negative)
+    parts: dict[float, str] = {} if prompt is None else {0.0: prompt}
+    for part in story:
+        at, colon, text = part.partition(":")
+        try:
+            seconds = float(at)
+        except ValueError:
+            colon = ""
+        if not colon:
+            raise InputError(f'--story takes "SECONDS:TEXT", such as "15:full orchestra", not {part!r:.60}')
+        if seconds in parts:
+            raise InputError(f"two texts are given for second {seconds:g} of the story; leave one out")
+        parts[seconds] = text
+    return Prompt.story(parts, negative)
 
 
 def _outputs(output: str | None, prompt: str, seed: int, count: int, as_json: bool) -> list[Path | None]:
@@ -95,38 +137,75 @@ def _check_reference(path: Path) -> None:
 
 
 def _maker(
-    generator: "Generator", prompt: Prompt, options: GenerateOptions, melody: Path | None, reference: Path | None
-) -> "Callable[..., Clip]":
-    """A function of (seed, progress) that makes one clip."""
+    generator: "Generator",
+    prompt: Prompt,
+    options: GenerateOptions,
+    melody: Path | None,
+    reference: Path | None,
+    stream: bool,
+) -> "Callable[..., Iterator[Clip]]":
+    """A function of (seed, progress) that makes one clip, in parts with ``stream``."""
     names = ("guidance", "temperature", "top_k", "top_p")
     chosen: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
     if melody is not None:
         chosen["melody"] = melody
+    if stream:
+        if reference is not None or not hasattr(generator, "stream"):
+            what = "--continue" if reference is not None else generator.name
+            raise InputError(f"--stream does not go together with {what}; leave one of them out")
+        return partial(generator.stream, prompt, options.seconds, **chosen)  # type: ignore[attr-defined]
     if reference is None:
-        return partial(generator.generate, prompt, options.seconds, **chosen)
-    if not hasattr(generator, "continue_"):
+        make = partial(generator.generate, prompt, options.seconds, **chosen)
+    elif hasattr(generator, "continue_"):
+        make = partial(generator.continue_, reference, prompt, options.seconds, **chosen)  # type: ignore[attr-defined]
+    else:
         raise InputError(
             f"{generator.name} cannot continue a recording; leave out --continue or choose another --model"
         )
-    return partial(generator.continue_, reference, prompt, options.seconds, **chosen)  # type: ignore[attr-defined]
+    return lambda seed, progress: iter([make(seed, progress=progress)])
 
 
-def _make_one(make: "Callable[..., Clip]", seed: int, target: Path | None, as_json: bool) -> None:
+def _make_one(
+    make: "Callable[..., Iterator[Clip]]", seconds: float, seed: int, target: Path | None, as_json: bool
+) -> None:
     start = time.monotonic()
     with progress("making music") as update:
-        clip = make(seed, progress=update)
+        parts = make(seed, progress=update)
+        first = next(parts)
+        first_audio = time.monotonic() - start
+        if target is None:
+            made = _to_stdout(first, parts, seconds)
+        else:
+            clip = type(first).join([first, *parts])
+            made = clip.seconds
     elapsed = time.monotonic() - start
-    if target is None:
-        sys.stdout.buffer.write(clip.to_bytes(".wav"))
-        sys.stdout.buffer.flush()
-    else:
+    if target is not None:
         clip.save(target)
-    note(f"{target or 'stdout'}: {clip.seconds:.1f} s, seed {seed}, made in {elapsed:.1f} s")
-    if as_json:
-        print(json.dumps(_report(clip, target, elapsed)), flush=True)
+    note(f"{target or 'stdout'}: {made:.1f} s, seed {seed}, made in {elapsed:.1f} s")
+    if as_json and target is not None:
+        print(json.dumps(_report(clip, target, elapsed, first_audio)), flush=True)
 
 
-def _report(clip: "Clip", target: Path | None, elapsed: float) -> dict[str, object]:
+def _to_stdout(first: "Clip", rest: "Iterator[Clip]", seconds: float) -> float:
+    """Write WAV: whole where it comes whole, else a header that knows the length, then each part as it comes."""
+    from toccata.audio.io import pcm, wav_header
+
+    out = sys.stdout.buffer
+    frames = round(seconds * first.sample_rate)
+    if first.samples.shape[1] >= frames:
+        out.write(first.to_bytes(".wav"))
+        out.flush()
+        return first.seconds
+    out.write(wav_header(len(first.samples), first.sample_rate, frames))
+    written = 0
+    for part in itertools.chain([first], rest):
+        out.write(pcm(part.samples))
+        out.flush()
+        written += part.samples.shape[1]
+    return written / first.sample_rate
+
+
+def _report(clip: "Clip", target: Path | None, elapsed: float, first: float) -> dict[str, object]:
     return {
         "output": str(target),
         "model": clip.model,
@@ -136,6 +215,6 @@ def _report(clip: "Clip", target: Path | None, elapsed: float) -> dict[str, obje
         "channels": len(clip.samples),
         "elapsed_seconds": round(elapsed, 3),
         "realtime_factor": round(clip.seconds / elapsed, 3),
-        "first_audio_seconds": round(elapsed, 3),
+        "first_audio_seconds": round(first, 3),
         "weights_sha256": clip.weights_sha256,
     }

@@ -20,7 +20,7 @@ from toccata.errors import InputError, WeightsError
 from toccata.nn.convnext import ConvNeXtBlock
 from toccata.nn.istft import ISTFTHead
 from toccata.nn.rvq import ResidualVectorQuantiser
-from toccata.nn.seanet import SEANetDecoder, SEANetEncoder
+from toccata.nn.seanet import SEANetDecoder, SEANetEncoder, SEANetSizes
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 
@@ -140,8 +140,8 @@ class SoundStream(nn.Module):
         super().__init__()
         self.config = config
         if config.kind == "seanet":
-            self.encoder = SEANetEncoder(config.channels, config.strides, config.latent)
-            self.decoder = SEANetDecoder(config.channels, config.strides, config.latent)
+            sizes = SEANetSizes(config.channels, config.strides, config.latent)
+            self.encoder, self.decoder = SEANetEncoder(sizes), SEANetDecoder(sizes)
         elif config.kind == "frames":
             self.encoder, self.decoder = SpectrumEncoder(config), FrameDecoder(config)
         else:
@@ -175,14 +175,17 @@ class SoundStream(nn.Module):
         """codes_BKT (K up to all levels) -> wave_BCN in [-1, 1]."""
         return self.synthesise(self.quantiser.decode(codes_BKT)).clamp(-1, 1)
 
+    @torch.no_grad()
     def decode_stream(self, parts_BKT: Iterable[Tensor]) -> Iterator[Tensor]:
         """Codes in parts, along time -> wave parts that join to ``decode`` of the whole, in constant memory.
 
-        Each part re-reads the decoder's finite left context; half a window of sound is held back until its
-        neighbours are known.
+        Each part re-reads the decoder's finite left context; in the mini, half a window of sound is held back until
+        its neighbours are known.
         """
-        if not isinstance(self.decoder, FrameDecoder):
-            raise InputError("only frame codecs such as soundstream-mini decode in parts; use decode for this one")
+        if isinstance(self.decoder, SEANetDecoder):
+            for wave_BCN in self.decoder.stream(self.quantiser.decode(part) for part in parts_BKT):
+                yield wave_BCN.clamp(-1, 1)
+            return
         stride, held = self.config.stride, self.decoder.n_fft // 2
         context = self.decoder.context
         recent: Tensor | None = None

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from toccata.encoders.features import TextFeatures, padded, read_tokeniser
 from toccata.errors import InputError, WeightsError
 from toccata.weights import checkpoint
 
@@ -29,19 +30,11 @@ class TextConfig:
     max_tokens: int = 64
 
 
-@dataclass(frozen=True)
-class TextFeatures:
-    """``tokens_BLD`` about unit RMS a dimension and 0 where ``mask_BL`` is False; ``pooled_BD`` of unit length."""
-
-    tokens_BLD: Tensor
-    mask_BL: Tensor
-    pooled_BD: Tensor
-
-
 class TextEncoder(nn.Module):
     """Looks up a vector for each token and pools them by weight; a text's features never depend on its batch.
 
-    ``rows_VD`` is int8 with one scale a row; ``weights_V`` is small for common words such as "the", which say little.
+    ``rows_VD`` is int8 with one scale a row, about unit RMS a dimension; ``weights_V`` is small for common words such
+    as "the", which say little.
     """
 
     rows_VD: Tensor
@@ -63,13 +56,7 @@ class TextEncoder(nn.Module):
         What no word of the vocabulary covers (punctuation, emoji, other scripts) is left out. Raises ``InputError``
         for a text of which nothing is left.
         """
-        if not texts:
-            raise InputError("there is no text to encode; give at least one")
-        rows = [self._ids(text) for text in texts]
-        mask_BL = torch.arange(max(map(len, rows))) < torch.tensor([len(row) for row in rows])[:, None]
-        ids_BL = torch.zeros(mask_BL.shape, dtype=torch.int64)
-        ids_BL[mask_BL] = torch.tensor([i for row in rows for i in row])
-        return ids_BL, mask_BL
+        return padded([self._ids(text) for text in texts])
 
     def _ids(self, text: str) -> list[int]:
         clean = text.encode("utf-8", "ignore").decode()  # a lone surrogate is no text
@@ -107,11 +94,7 @@ def load_text_encoder(folder: Path | None = None) -> TextEncoder:
     """The encoder in ``folder``, by default the one that ships; raises ``WeightsError`` where it is not whole."""
     folder = folder or BUNDLED
     config, tensors = checkpoint.load(folder)
-    try:
-        tokeniser = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # the library raises bare Exception
-        raise WeightsError(f"{folder / 'tokenizer.json'} cannot be read ({error}); fetch or train it again") from None
-    encoder = TextEncoder(_config(config, folder), tokeniser)
+    encoder = TextEncoder(_config(config, folder), read_tokeniser(folder))
     checkpoint.load_into(encoder, tensors, folder)
     return encoder.eval()
 

@@ -1,8 +1,10 @@
-"""Train a SoundStream codec on the house band: first the codes, then, with the codes frozen, how they sound.
+"""Train a codec on the house band. SoundStream: first the codes, then, with the codes frozen, how they sound.
 
 Phase 1 trains encoder, quantiser and decoder by reconstruction, and asks the first level to tell the score (which
 pitch classes sound, which drums strike): that makes its tokens the easier to predict. Phase 2 freezes the codes and
 trains the decoder against discriminators, so tokens made after phase 1 stay valid while the sound still improves.
+
+EnCodec has one phase, as published: everything at once, with the losses balanced.
 """
 
 import functools
@@ -18,17 +20,28 @@ from torch import Tensor, nn
 
 from toccata.codecs import losses
 from toccata.codecs.discriminators import Discriminators
+from toccata.codecs.encodec import EnCodec, EnCodecConfig, encodec_24khz, encodec_32khz, encodec_mini, save_encodec
 from toccata.codecs.soundstream import SoundStream, full, mini, save_soundstream
 from toccata.corpus.stream import ROLL_RATE, audio_shard, corpus_name
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.errors import InputError
 from toccata.nn.rvq import Quantised, perplexity
+from toccata.training.balancer import Balancer
 from toccata.training.log import StepLog
 from toccata.training.optim import warmup_cosine
 from toccata.training.provenance import provenance
 from toccata.training.state import load_state, save_state
 
-PRESETS = {"mini": mini, "full": full}
+Codec = SoundStream | EnCodec
+Part = nn.Module | torch.optim.Optimizer | Balancer
+
+PRESETS = {
+    "mini": mini,
+    "full": full,
+    "encodec-mini": encodec_mini,
+    "encodec-24khz": encodec_24khz,
+    "encodec-32khz": encodec_32khz,
+}
 HELD_OUT_SEED = 10_000
 
 
@@ -57,13 +70,17 @@ class CodecRecipe:
 
 
 def train(recipe: CodecRecipe) -> None:
-    """Run both phases (or what is left of them) and write the codec to ``recipe.out``."""
+    """Run the codec's phases (or what is left of them) and write it to ``recipe.out``."""
     if recipe.preset not in PRESETS:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
     torch.set_num_threads(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     torch.manual_seed(recipe.seed)
-    codec = SoundStream(PRESETS[recipe.preset]()).to(recipe.device)
+    config = PRESETS[recipe.preset]()
+    if isinstance(config, EnCodecConfig):
+        balance(recipe, EnCodec(config).to(recipe.device), deadline)
+        return
+    codec = SoundStream(config).to(recipe.device)
     quicken(recipe, codec)
     if reconstruct(recipe, codec, deadline):
         polish(recipe, codec, deadline)
@@ -95,7 +112,9 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
     if step >= recipe.steps:
         return True
     log = StepLog("codes", step, recipe.steps, every=50)
-    with made_ahead(band(recipe), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
+    with made_ahead(
+        band(recipe, codec.config.sample_rate), step // recipe.steps_per_shard, 10**6, recipe.workers
+    ) as read:
         draw = sampler(recipe, codec, read)
         while step < recipe.steps:
             wave_BCN, roll_BTR = draw(step)
@@ -142,7 +161,9 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
     path = recipe.out / "sound.safetensors"
     step = resume(path, parts, codec)
     log = StepLog("sound", step, recipe.adversarial_steps, every=20)
-    with made_ahead(band(recipe), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
+    with made_ahead(
+        band(recipe, codec.config.sample_rate), step // recipe.steps_per_shard, 10**6, recipe.workers
+    ) as read:
         draw = sampler(recipe, codec, read)
         if step == 0:
             refit(recipe, codec, read)
@@ -190,14 +211,67 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
     return step >= recipe.adversarial_steps
 
 
-def band(recipe: CodecRecipe) -> ShardStore:
-    """The endless corpus of ``recipe.seed``, rendered as it is needed."""
-    return ShardStore(recipe.band / corpus_name(recipe.seed), functools.partial(audio_shard, seed=recipe.seed))
+def balance(recipe: CodecRecipe, codec: EnCodec, deadline: float) -> bool:
+    """EnCodec's only phase (arXiv 2210.13438, section 3.4): a loss's weight is its share of the sound's gradient."""
+    judges = Discriminators((2048, 1024, 512, 256, 128), wave_scales=0).to(recipe.device)
+    maker = torch.optim.Adam(codec.parameters(), 3e-4, betas=(0.5, 0.9))
+    critic = torch.optim.Adam(judges.parameters(), 3e-4, betas=(0.5, 0.9))
+    balancer = Balancer({"time": 0.1, "mel": 1.0, "adversarial": 3.0, "feature": 3.0})
+    parts = {"codec": codec, "judges": judges, "maker": maker, "critic": critic, "balancer": balancer}
+    path = recipe.out / "balanced.safetensors"
+    step, rate = resume(path, parts, codec), codec.config.sample_rate
+    log = StepLog("balanced", step, recipe.steps, every=20)
+    with made_ahead(band(recipe, rate), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
+        draw = sampler(recipe, codec, read)
+        while step < recipe.steps:
+            wave_BCN, _ = draw(step)
+            generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
+            levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator).to(recipe.device)
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+                latent_BTD = codec.latents(wave_BCN)
+            quantised = codec.quantiser(latent_BTD, levels_B, generator)
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+                made_BCN = codec.synthesise(quantised.latent_BTD)
+            made_BCN = made_BCN.float()[..., : wave_BCN.shape[-1]]
+            real_BCN, fake_BCN = same_crops(wave_BCN, made_BCN, generator, rate // 2)
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+                critic_loss = losses.discriminator_loss(judges(fake_BCN.detach()), judges(real_BCN))
+            if torch.rand((), generator=generator) < 2 / 3:  # so that the judges don't get ahead
+                critic_loss.backward()
+                critic.step()
+                critic.zero_grad(set_to_none=True)
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+                fake = judges(fake_BCN)
+                with torch.no_grad():
+                    real = judges(real_BCN)
+                judged = {"adversarial": losses.adversarial_loss(fake), "feature": losses.feature_loss(fake, real)}
+            heard = {"time": F.l1_loss(made_BCN, wave_BCN), "mel": losses.mel_loss(made_BCN, wave_BCN, rate)}
+            gradient_BCN = balancer.gradient(heard | judged, made_BCN)
+            # The commitment loss doesn't depend on the sound, so it stands beside the balanced ones.
+            torch.autograd.backward([made_BCN, quantised.loss], [gradient_BCN, None])
+            for group in maker.param_groups:
+                group["lr"] = 3e-4 * warmup_cosine(step, recipe.steps, 100)
+            maker.step()
+            maker.zero_grad(set_to_none=True)
+            step += 1
+            if log.due(step):
+                log(step, **heard, **judged, critic=critic_loss, commitment=quantised.loss)
+            if step % 250 == 0 or step == recipe.steps or time.monotonic() > deadline:
+                remember(path, parts, codec, step)
+                hours = round(step * recipe.batch * recipe.seconds / 3600, 1)
+                save_encodec(recipe.out / "codec", codec, steps=step, hours_heard=hours, **provenance(recipe.device))
+            if time.monotonic() > deadline:
+                break
+    return step >= recipe.steps
 
 
-def sampler(
-    recipe: CodecRecipe, codec: SoundStream, read: Callable[[int], Shard]
-) -> Callable[[int], tuple[Tensor, Tensor]]:
+def band(recipe: CodecRecipe, sample_rate: int) -> ShardStore:
+    """The endless corpus of ``recipe.seed`` at ``sample_rate``, rendered as it is needed."""
+    name = corpus_name(recipe.seed) + ("" if sample_rate == 24000 else f"-{sample_rate}")
+    return ShardStore(recipe.band / name, functools.partial(audio_shard, seed=recipe.seed, sample_rate=sample_rate))
+
+
+def sampler(recipe: CodecRecipe, codec: Codec, read: Callable[[int], Shard]) -> Callable[[int], tuple[Tensor, Tensor]]:
     """``draw(step) -> (wave_BCN, roll_BTR)``: crops that depend on the step alone, from the latest shards."""
     load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(read)
     frame = codec.config.sample_rate // ROLL_RATE
@@ -267,7 +341,7 @@ def publish(recipe: CodecRecipe, codec: SoundStream, codes: int, sound: int) -> 
     save_soundstream(recipe.out / "codec", codec, steps=steps, hours_heard=heard, **provenance(recipe.device))
 
 
-def remember(path: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], codec: SoundStream, step: int) -> None:
+def remember(path: Path, parts: dict[str, Part], codec: Codec, step: int) -> None:
     codebooks = {
         f"{k}.{name}": getattr(level, name)
         for k, level in enumerate(codec.quantiser.levels)
@@ -276,7 +350,7 @@ def remember(path: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], co
     save_state(path, {"step": step, "codebooks": codebooks, **{name: p.state_dict() for name, p in parts.items()}})
 
 
-def resume(path: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], codec: SoundStream) -> int:
+def resume(path: Path, parts: dict[str, Part], codec: Codec) -> int:
     """Restore ``parts`` from ``path`` and return the step reached; 0 where there is nothing to resume."""
     if not path.exists():
         return 0

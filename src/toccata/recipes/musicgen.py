@@ -19,7 +19,7 @@ from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.data.tokens import TokenPiece, crop, encode_shard, pieces
 from toccata.encoders.text import TextEncoder, load_text_encoder
 from toccata.errors import InputError
-from toccata.models.musicgen.config import MusicGenConfig, large, medium, mini, small
+from toccata.models.musicgen.config import MusicGenConfig, large, medium, mini, small, tiny
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musicgen.pipeline import save_musicgen
 from toccata.nn.codebooks import PATTERNS, interleave, steps_of
@@ -32,7 +32,7 @@ from toccata.training.state import load_state, save_state
 from toccata.weights import checkpoint
 from toccata.weights.compact import expand
 
-PRESETS = {"mini": mini, "small": small, "medium": medium, "large": large}
+PRESETS = {"tiny": tiny, "mini": mini, "small": small, "medium": medium, "large": large}
 HELD_OUT_SEED = 10_000
 
 
@@ -68,7 +68,7 @@ class MusicGenRecipe:
     melody_share: float = 0.5
     word_steps: int = 1500
     word_batch: int = 128
-    ema: float = 0.998
+    ema: float = 0.99
     decay: float = 0.2
     first_shards: int = 40
     steps_per_shard: int = 18

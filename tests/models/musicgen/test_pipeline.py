@@ -69,6 +69,13 @@ def test_prompts_and_negative_prompts_matter(model):
     assert not np.array_equal(plain, model.generate(Prompt("slow piano", "drums"), 1.0, seed=2).samples)
 
 
+def test_guidance_changes_along_the_clip(model):
+    falling = model.generate("slow piano", 1.5, seed=2, guidance=(6.0, 0.0)).samples
+    assert not np.array_equal(falling, model.generate("slow piano", 1.5, seed=2, guidance=(0.0, 6.0)).samples)
+    even = model.generate("slow piano", 1.5, seed=2, guidance=(3.0, 3.0)).samples
+    assert np.array_equal(even, model.generate("slow piano", 1.5, seed=2, guidance=3.0).samples)
+
+
 def test_a_story_changes_its_text_on_time():
     prompt = Prompt.story({0: "calm piano", 15: "full orchestra"})
     assert [pipeline.text_at(prompt, s) for s in (0, 14.9, 15, 40)] == ["calm piano"] * 2 + ["full orchestra"] * 2
@@ -118,9 +125,11 @@ def test_the_end_fades_to_silence(model):
 
 def test_a_model_survives_the_disk(model, tmp_path):
     soundstream.save_soundstream(tmp_path / "soundstream-mini", model.codec)
-    pipeline.save_musicgen(tmp_path / "tiny", model.network, codec="soundstream-mini", text="text-mini")
+    own = {"temperature": [0.8, 1.0, 1.0], "guidance": 2.0}
+    pipeline.save_musicgen(tmp_path / "tiny", model.network, codec="soundstream-mini", text="text-mini", sampling=own)
     again = pipeline.load_pipeline(tmp_path / "tiny", "cpu")
     assert len(again.weights_sha256) == 64
+    assert again.sampling.temperature == (0.8, 1.0, 1.0)
     assert again.generate("slow piano", 1.0, seed=1).seconds == 1.0
 
 
@@ -146,4 +155,4 @@ def test_unknown_devices_and_precisions_are_refused():
     with pytest.raises(InputError, match="not available here"):
         pipeline.pick_device("cuda:99")
     with pytest.raises(InputError, match="choose auto"):
-        pipeline.pick_precision("int3", torch.device("cpu"), mini())
+        pipeline.pick_precision("int3", torch.device("cpu"), 256)

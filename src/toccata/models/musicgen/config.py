@@ -1,6 +1,6 @@
 """Sizes of MusicGen (arXiv 2306.05284, section 3.1) and of the mini."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -81,3 +81,8 @@ def mini() -> MusicGenConfig:
         positions="rotary",
         window_seconds=12.0,
     )
+
+
+def tiny() -> MusicGenConfig:
+    """Half the mini's width, depth and window, for experiments that train many models."""
+    return replace(mini(), width=128, layers=4, window_seconds=6.0)

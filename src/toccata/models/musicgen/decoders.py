@@ -13,7 +13,6 @@ from toccata.errors import InputError
 from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SMALL = 512
 EXAMPLE_STEPS = 64
 
@@ -44,8 +43,10 @@ def threads_for(config: MusicGenConfig) -> int:
     return 1 if config.width <= SMALL else torch.get_num_threads()
 
 
-def pick_precision(precision: str, device: torch.device, config: MusicGenConfig) -> str:
-    """What ``precision`` means here: fp32, bf16, int8 or int4. Raises ``InputError`` for what cannot run here.
+def pick_precision(precision: str, device: torch.device, width: int) -> str:
+    """What ``precision`` means for a model of that width here: fp32, bf16, int8 or int4.
+
+    Raises ``InputError`` for what cannot run here.
 
     auto is bf16 on a GPU. On a CPU it is fp32 for a small model, which gains nothing from less; for a large one the
     fastest that costs nothing audible: int8, or bf16 where the extra "fast" or the processor lacks what that takes.
@@ -61,11 +62,16 @@ def pick_precision(precision: str, device: torch.device, config: MusicGenConfig)
         return precision
     if device.type != "cpu":
         return "bf16"
-    if config.width <= SMALL:
+    if width <= SMALL:
         return "fp32"
     if _fast():
         return "int8"
     return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+
+
+def loading_dtype(precision: str) -> torch.dtype:
+    """What weights are to be read as before ``fast_decoder``: 4 bits are too coarse to tell bfloat16 from float32."""
+    return torch.bfloat16 if precision in ("bf16", "int4") else torch.float32
 
 
 def _fast() -> bool:
@@ -92,6 +98,7 @@ def fast_decoder(network: MusicGenNetwork, precision: str) -> Decoder:
             threads_for(config), example(network),
         )  # fmt: skip
         _let_go(network)
+        network.float()
         return decoder
     if network.norm.weight.device.type == "cpu" and config.width > SMALL:
         pack(network)

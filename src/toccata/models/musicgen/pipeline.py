@@ -1,11 +1,11 @@
 """Text to music with MusicGen: text encoder, transformer and codec joined, with seeds, streaming and any length."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 import torch
@@ -14,14 +14,15 @@ from torch import Tensor
 from toccata.audio import io, resample
 from toccata.audio.melody import FRAME_RATE, Melody, melody_of
 from toccata.clip import Clip, Progress
-from toccata.codecs.soundstream import SoundStream, load_soundstream
-from toccata.encoders.text import TextEncoder, load_text_encoder
+from toccata.codecs.soundstream import load_soundstream
+from toccata.encoders.features import TextFeatures
+from toccata.encoders.text import load_text_encoder
 from toccata.errors import InputError, WeightsError
 from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.decoders import (
-    DTYPES,
     Decoder,
     fast_decoder,
+    loading_dtype,
     pick_precision,
     plain_decoder,
     threads_for,
@@ -36,14 +37,32 @@ FADE_SECONDS = 0.03
 STREAM_SECONDS = 1.0
 
 
+class Codec(Protocol):
+    """What MusicGen needs of a codec, such as SoundStream or EnCodec."""
+
+    config: Any
+
+    def eval(self) -> Any: ...
+
+    def encode(self, wave_BCN: Tensor, levels: int | None = None) -> Tensor: ...
+
+    def decode_stream(self, parts_BKT: Iterable[Tensor]) -> Iterator[Tensor]: ...
+
+
+class TextReader(Protocol):
+    """What MusicGen needs of a text encoder."""
+
+    def encode(self, texts: list[str]) -> TextFeatures: ...
+
+
 class MusicGen:
     """A loaded MusicGen; see ``toccata.clip.Generator`` for what ``generate`` promises."""
 
     def __init__(
         self,
         network: MusicGenNetwork,
-        codec: SoundStream,
-        text: TextEncoder,
+        codec: Codec,
+        text: TextReader,
         name: str = "musicgen",
         weights_sha256: str = "",
         sampling: TokenSampling | None = None,
@@ -106,8 +125,11 @@ class MusicGen:
     ) -> Clip:
         """``audio`` (its last seconds are heard) followed by ``seconds`` of new music that goes on from it."""
         wave, rate = sound(audio)
-        mono = resample.resample(wave.mean(0, keepdims=True), rate, self.sample_rate)
-        return Clip.join(self._stream(Prompt.of(prompt), mono, seconds, seed, **options))
+        wanted = resample.to_channels(
+            wave.mean(0, keepdims=True) if len(wave) > 2 else wave, self.network.config.channels
+        )
+        before_CN = resample.resample(wanted, rate, self.sample_rate)
+        return Clip.join(self._stream(Prompt.of(prompt), before_CN, seconds, seed, **options))
 
     def _stream(
         self,
@@ -212,7 +234,7 @@ class MusicGen:
             new: list[Tensor] = []
             places_KS = config.places(until)
             predict = self.predictor(conditions[told], places_KS.shape[1])
-            choose = chooser(sampling, generator)
+            choose = chooser(sampling, generator, lambda made=made, new=new: (made + len(new)) / frames)
             for frame_K in decode_pattern(predict, choose, keep, places_KS, config.filler):
                 new.append(frame_K.clone())
                 yield new[-1]
@@ -271,8 +293,11 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def chooser(sampling: TokenSampling, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
-    return lambda logits_2KV: sample(guided(logits_2KV, sampling.guidance), sampling, generator).cpu()
+def chooser(
+    sampling: TokenSampling, generator: torch.Generator, share: Callable[[], float]
+) -> Callable[[Tensor], Tensor]:
+    """``choose(logits_2KV)`` where ``share()`` of the clip is made."""
+    return lambda logits_2KV: sample(guided(logits_2KV, sampling.guidance_at(share())), sampling, generator).cpu()
 
 
 def text_at(prompt: Prompt, seconds: float) -> str:
@@ -302,15 +327,21 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not MusicGen")
     place = pick_device(device)
     network = MusicGenNetwork(MusicGenConfig(**config["musicgen"]))
-    precision = pick_precision(precision, place, network.config)
+    precision = pick_precision(precision, place, network.config.width)
     checkpoint.load_into(network, expand(tensors), folder)
     codec = load_soundstream(part(folder, config, "codec"))
     text = load_text_encoder(part(folder, config, "text"))
-    sampling = TokenSampling(**config.get("sampling", {}))
+    sampling = own_sampling(config.get("sampling", {}))
     sha = checkpoint.sha256(folder)
-    network = network.eval().to(place, DTYPES.get(precision, torch.float32))
+    network = network.eval().to(place, loading_dtype(precision))
     decoder = fast_decoder(network, precision)
     return MusicGen(network, codec, text, config.get("name", folder.name), sha, sampling, decoder)
+
+
+def own_sampling(settings: dict[str, Any]) -> TokenSampling:
+    """A model's own choices from its config.json, where pairs are lists."""
+    chosen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    return TokenSampling(**chosen)
 
 
 def part(folder: Path, config: dict[str, Any], role: str) -> Path:

@@ -47,6 +47,31 @@ def config_from_transformers(config: Mapping[str, Any], source: Path) -> MusicGe
     return made
 
 
+def config_from_audiocraft(tensors: Tensors, source: Path) -> MusicGenConfig:
+    """Ours, from the shapes of audiocraft's ``state_dict.bin``; every published model has heads of 64."""
+    try:
+        width = tensors["emb.0.weight"].shape[1]
+        vocabulary = tensors["linears.0.weight"].shape[0]
+        text_width = tensors["condition_provider.conditioners.description.output_proj.weight"].shape[1]
+    except KeyError as error:
+        raise WeightsError(f"{source} holds no MusicGen of audiocraft: {error} is missing") from None
+    chroma = tensors.get("condition_provider.conditioners.self_wav.output_proj.weight")
+    codebooks = sum(name.startswith("emb.") for name in tensors)
+    stereo = codebooks == 8
+    return MusicGenConfig(
+        width=width,
+        layers=sum(name.endswith(".norm1.weight") for name in tensors),
+        heads=max(width // 64, 1),
+        codebooks=codebooks,
+        pattern="stereo-delay" if stereo else "delay",
+        vocabulary=vocabulary,
+        text_width=text_width,
+        conditioning="cross" if chroma is None else "prefix",
+        chroma_bins=0 if chroma is None else chroma.shape[1],
+        channels=2 if stereo else 1,
+    )
+
+
 def from_transformers(tensors: Tensors, config: MusicGenConfig, source: Path) -> dict[str, Tensor]:
     """Weights of ``MusicgenForConditionalGeneration`` or ``MusicgenMelodyForConditionalGeneration`` under our names."""
     prefix = "decoder.model.decoder."
@@ -99,10 +124,12 @@ def _renamed(
     tensors: Tensors, config: MusicGenConfig, source: Path, layer: Layer,
     embedding: str, head: str, norm: str, text: str, chroma: str,
 ) -> dict[str, Tensor]:  # fmt: skip
+    left = dict(tensors)
+
     def take(name: str) -> Tensor:
-        if name not in tensors:
+        if name not in left:
             raise WeightsError(f"the weights in {source} are of another model: they lack {name!r}")
-        return tensors[name]
+        return left.pop(name)
 
     state = {f"embeddings.{k}.weight": take(embedding.format(k)) for k in range(config.codebooks)}
     for i in range(config.layers):
@@ -113,8 +140,9 @@ def _renamed(
     for ours, (theirs, width) in inputs.items():
         if ours == "chroma_in" and not config.chroma_bins:
             continue
-        if f"{theirs}.weight" not in tensors and width == config.width:  # transformers leaves out what would do nothing
-            state |= {f"{ours}.weight": torch.eye(width), f"{ours}.bias": torch.zeros(width)}
+        if f"{theirs}.weight" not in left and width == config.width:  # transformers leaves out what would do nothing
+            like = state["heads.weight"]
+            state |= {f"{ours}.weight": torch.eye(width).to(like), f"{ours}.bias": torch.zeros(width).to(like)}
         else:
             state |= {f"{ours}.{part}": take(f"{theirs}.{part}") for part in ("weight", "bias")}
     return state

@@ -1,0 +1,108 @@
+"""The public models that toccata can fetch: what each is, how large, and under which licence.
+
+Sizes are those of the files that are fetched, rounded. Licences are what the models' pages on the hub state; where a
+page states none, ``note`` says so.
+"""
+
+import difflib
+from dataclasses import dataclass
+
+from toccata.errors import InputError
+
+PAGE = "https://huggingface.co/"
+_LINKS = {
+    "CC-BY-NC-4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
+    "MIT": "https://opensource.org/license/mit",
+    "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+}
+_SENTENCES = {
+    "CC-BY-NC-4.0": "Free to use and change with attribution, but not commercially.",
+    "MIT": "Free for any use, with its notice.",
+    "Apache-2.0": "Free for any use, with its notice.",
+}
+
+
+@dataclass(frozen=True)
+class Public:
+    """A model that somebody else published under ``name``.
+
+    ``size`` in bytes, ``sample_rate`` in Hz; ``files`` are needed besides the weights. Where ``supported`` is False,
+    toccata knows the model but cannot read it.
+    """
+
+    name: str
+    family: str
+    licence: str
+    size: int
+    sample_rate: int | None
+    files: tuple[str, ...]
+    note: str = ""
+    supported: bool = True
+
+    @property
+    def page(self) -> str:
+        return PAGE + self.name
+
+    def terms(self) -> str:
+        """The licence in a few lines, as it is shown before the first use."""
+        lines = [f"Licence of {self.name}: {self.licence} ({_LINKS.get(self.licence, self.page)})"]
+        lines += [_SENTENCES[self.licence]] if self.licence in _SENTENCES else []
+        lines += [f"Note: {self.note}."] if self.note else []
+        return "\n".join(lines)
+
+
+_CODEC = ("config.json", "preprocessor_config.json")
+_TEXT = ("config.json", "tokenizer.json")
+_MUSICGEN = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json")
+_NONE = "not stated"
+
+
+def _musicgen(name: str, size: float) -> Public:
+    return Public(f"facebook/musicgen-{name}", "musicgen", "CC-BY-NC-4.0", round(size * 1e9), 32_000, _MUSICGEN)
+
+
+PUBLIC = (
+    _musicgen("small", 2.36),
+    _musicgen("medium", 8.04),
+    _musicgen("large", 13.72),
+    _musicgen("melody", 6.13),
+    _musicgen("melody-large", 10.51),
+    _musicgen("stereo-small", 1.22),
+    _musicgen("stereo-medium", 4.07),
+    _musicgen("stereo-large", 6.93),
+    _musicgen("stereo-melody", 6.33),
+    _musicgen("stereo-melody-large", 10.64),
+    Public(
+        "facebook/musicgen-style", "musicgen", "CC-BY-NC-4.0", 3_080_000_000, 32_000, (),
+        note="it is published in audiocraft's own layout only", supported=False,
+    ),
+    Public(
+        "facebook/encodec_24khz", "encodec", _NONE, 93_100_000, 24_000, _CODEC,
+        note="its page names no licence; the repository of its code, which links to the weights, is under MIT",
+    ),
+    Public(
+        "facebook/encodec_32khz", "encodec", "CC-BY-NC-4.0", 239_000_000, 32_000, _CODEC,
+        note="its page names no licence; audiocraft, which it belongs to, puts its weights under CC-BY-NC-4.0",
+    ),
+    Public("facebook/encodec_48khz", "encodec", "MIT", 76_300_000, 48_000, _CODEC),
+    Public("google-t5/t5-base", "t5", "Apache-2.0", 893_000_000, None, _TEXT),
+)  # fmt: skip
+ALIASES = {"t5-base": "google-t5/t5-base"}
+
+
+def find(name: str) -> Public | None:
+    """The public model of that name, or of the name it had before; None where there is none."""
+    name = ALIASES.get(name, name)
+    return next((model for model in PUBLIC if model.name == name), None)
+
+
+def get(name: str) -> Public:
+    """``find``, or an ``InputError`` that says what there is; so it is for a model that toccata cannot read."""
+    model = find(name)
+    if model is None:
+        close = difflib.get_close_matches(name, [each.name for each in PUBLIC], n=1)
+        hint = f"did you mean {close[0]}?" if close else "toccata models list shows those there are"
+        raise InputError(f"there is no public model {name!r}; {hint}")
+    if not model.supported:
+        raise InputError(f"toccata cannot read {name} yet; {model.note}; choose another of toccata models list")
+    return model
