@@ -29,6 +29,7 @@ CONFIG = MusicGenConfig(text_width=1024)
 PRECISIONS = ("fp32", "bf16", "int8", "int4")
 WEIGHT_BYTES = {"fp32": 4.0, "bf16": 2.0, "int8": 1 + 4 / 128, "int4": 0.5 + 4 / 128}
 TEXT_TOKENS = 20
+GUIDANCE = 3.0
 TARGETS = {"fp32": 12.0, "bf16": 4.0}
 
 Decode = Callable[[Tensor], Tensor]
@@ -82,8 +83,9 @@ def random_peer(config: MusicGenConfig) -> Any:
             pad_token_id=config.filler, bos_token_id=config.filler,
         )
     ).eval()  # fmt: skip
-    for head in model.lm_heads:
-        torch.nn.init.normal_(head.weight, std=2 * config.width**-0.5)
+    for name, tensor in model.named_parameters():
+        if "lm_heads" in name:
+            torch.nn.init.normal_(tensor, std=2 * config.width**-0.5)
     return model
 
 
@@ -205,7 +207,7 @@ def agreements(reference: Begin, ours: dict[str, Begin], steps: int) -> Iterator
 def guided_logits(begin: Begin, steps: int) -> Tensor:
     """Logits (S, K, V) with guidance 3 after each of the same random steps."""
     decode, steps_KS = begin(steps), codes(steps, seed=1)
-    return torch.stack([guided(decode(steps_KS[:, s : s + 1]), 3.0) for s in range(steps)])
+    return torch.stack([guided(decode(steps_KS[:, s : s + 1]), GUIDANCE) for s in range(steps)])
 
 
 def _sampling(repeats: int = 200) -> Figure:
@@ -214,6 +216,6 @@ def _sampling(repeats: int = 200) -> Figure:
     times = []
     for _ in range(repeats):
         began = time.perf_counter()
-        sample(guided(logits_2KV, options.guidance), options, generator)
+        sample(guided(logits_2KV, GUIDANCE), options, generator)
         times.append(time.perf_counter() - began)
     return Figure("guidance and sampling of a step", statistics.median(times) * 1e3, "ms", n=repeats)

@@ -93,19 +93,18 @@ def fast_decoder(network: MusicGenNetwork, precision: str) -> Decoder:
     if precision in ("int8", "int4"):
         from toccata.engines.onnx_decoder import OnnxDecoder
 
-        decoder: Decoder = OnnxDecoder(
+        decoder = OnnxDecoder(
             network.blocks, network.norm, network.heads, config.positions == "rotary", precision,
             threads_for(config), example(network),
         )  # fmt: skip
         _let_go(network)
         network.float()
-    else:
-        if network.norm.weight.device.type == "cpu" and config.width > SMALL:
-            pack(network)
-        decoder = plain_decoder(network)
-    if config.width > SMALL:  # what is smaller lies in the processor's caches anyway
-        pages.gather()
-    return decoder
+        if config.width > SMALL:  # what is smaller lies in the processor's caches anyway
+            pages.gather()
+        return decoder
+    if network.norm.weight.device.type == "cpu" and config.width > SMALL:
+        pack(network)
+    return plain_decoder(network)
 
 
 @torch.no_grad()
