@@ -21,7 +21,7 @@ from toccata.nn.rvq import ResidualVectorQuantiser
 from toccata.nn.seanet import SEANetDecoder, SEANetEncoder, SEANetSizes, Upsample
 from toccata.nn.streaming import in_chunks, overlap_add
 from toccata.nn.weightnorm import fold, folded
-from toccata.weights import checkpoint, transformers
+from toccata.weights import checkpoint, published
 
 
 @dataclass(frozen=True)
@@ -256,9 +256,8 @@ def load_encodec(folder: Path) -> EnCodec:
 
     Weight norm is folded. Raises ``WeightsError`` where the weights are damaged, incomplete or of another model.
     """
-    if transformers.wrote(folder):
-        config, tensors = transformers.load(folder)
-        return encodec_from_transformers(config, tensors, folder)
+    if published.wrote(folder):
+        return encodec_from_transformers(published.read_settings(folder), published.read_tensors(folder), folder)
     config, tensors = checkpoint.load(folder)
     if config.get("family") != "encodec":
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not an EnCodec codec")
