@@ -40,6 +40,15 @@ def test_guidance_of_one_is_the_condition_and_of_zero_is_without():
     assert torch.allclose(guided(logits, 0.0), logits[1])
 
 
+def test_each_codebook_may_have_its_own_temperature():
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
+    options = TokenSampling(temperature=(0.01, 1.0, 0.01), top_k=0)
+    drawn = torch.stack([sample(logits, options, torch.Generator().manual_seed(seed)) for seed in range(40)], dim=1)
+    assert drawn[0].unique().tolist() == [int(logits[0].argmax())]
+    assert drawn[2].unique().tolist() == [int(logits[2].argmax())]
+    assert len(drawn[1].unique()) > 10
+
+
 def test_guidance_goes_evenly_from_the_first_to_the_second():
     assert [TokenSampling(guidance=(5.0, 1.0)).guidance_at(share) for share in (0, 0.25, 1)] == [5.0, 4.0, 1.0]
     assert TokenSampling(guidance=2.0).guidance_at(0.7) == 2.0

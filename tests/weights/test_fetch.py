@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_a_model_that_is_here_needs_no_hub(hub: LocalHub):
     hub.status = 500
     assert fetch("t5-base", endpoint=hub.url) == folder
     assert not hub.requests
+
+
+def test_two_at_once_fetch_each_file_once(hub: LocalHub):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda name: fetch(name, endpoint=hub.url), [T5, T5])
+    assert first == second
+    assert (first / "model.safetensors").read_bytes() == WEIGHTS
+    assert len(hub.fetched()) == len(set(hub.fetched())) == 3
 
 
 def test_other_programs_find_it_in_the_cache(hub: LocalHub):

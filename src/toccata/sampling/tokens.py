@@ -14,10 +14,11 @@ from torch import Tensor
 class TokenSampling:
     """``top_k`` 0 and ``top_p`` 1 keep every code; ``guidance`` 1 is none. As published: top-k 250, guidance 3.
 
-    ``guidance`` may be a pair: it then goes evenly from the first to the second over the clip.
+    ``guidance`` may be a pair: it then goes evenly from the first to the second over the clip. ``temperature`` may be
+    one for each codebook.
     """
 
-    temperature: float = 1.0
+    temperature: float | tuple[float, ...] = 1.0
     top_k: int = 250
     top_p: float = 1.0
     guidance: float | tuple[float, float] = 3.0
@@ -38,7 +39,10 @@ def guided(logits_2KV: Tensor, guidance: float) -> Tensor:
 
 def sample(logits_KV: Tensor, options: TokenSampling, generator: torch.Generator) -> Tensor:
     """One code for each codebook: (K,) int64."""
-    logits = logits_KV.float() / options.temperature
+    temperature = options.temperature
+    if not isinstance(temperature, float | int):
+        temperature = torch.tensor(temperature, device=logits_KV.device)[:, None]
+    logits = logits_KV.float() / temperature
     if 0 < options.top_k < logits.shape[-1]:
         least = logits.topk(options.top_k, dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)

@@ -125,9 +125,11 @@ def test_the_end_fades_to_silence(model):
 
 def test_a_model_survives_the_disk(model, tmp_path):
     soundstream.save_soundstream(tmp_path / "soundstream-mini", model.codec)
-    pipeline.save_musicgen(tmp_path / "tiny", model.network, codec="soundstream-mini", text="text-mini")
+    own = {"temperature": [0.8, 1.0, 1.0], "guidance": 2.0}
+    pipeline.save_musicgen(tmp_path / "tiny", model.network, codec="soundstream-mini", text="text-mini", sampling=own)
     again = pipeline.load_pipeline(tmp_path / "tiny", "cpu")
     assert len(again.weights_sha256) == 64
+    assert again.sampling.temperature == (0.8, 1.0, 1.0)
     assert again.generate("slow piano", 1.0, seed=1).seconds == 1.0
 
 

@@ -320,9 +320,15 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
     checkpoint.load_into(network, expand(tensors), folder)
     codec = load_soundstream(part(folder, config, "codec"))
     text = load_text_encoder(part(folder, config, "text"))
-    sampling = TokenSampling(**config.get("sampling", {}))
+    sampling = own_sampling(config.get("sampling", {}))
     sha = checkpoint.sha256(folder)
     return MusicGen(network.to(place, dtype), codec, text, config.get("name", folder.name), sha, sampling)
+
+
+def own_sampling(settings: dict[str, Any]) -> TokenSampling:
+    """A model's own choices from its config.json, where pairs are lists."""
+    chosen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    return TokenSampling(**chosen)
 
 
 def part(folder: Path, config: dict[str, Any], role: str) -> Path:
