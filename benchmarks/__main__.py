@@ -15,6 +15,7 @@ NAMES = {
     "prompts": "does the music fit the prompt, by judges that others made; does it sound like the band",
     "patterns": "MusicGen's interleaving patterns, trained alike: Fréchet distance, KL, steps",
     "melody": "does the music take up a given melody, and does the text still choose the instrument",
+    "musicgen-cpu": "MusicGen-small's decoding at every precision, against transformers in the same run",
     "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
 }
 
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.name == "list":
         for name, what in NAMES.items():
-            print(f"{name:10} {what}")
+            print(f"{name:12} {what}")
         return 0
     options = Options(chosen.quick, chosen.device, chosen.model, chosen.picture)
     try:

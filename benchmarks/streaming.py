@@ -31,7 +31,7 @@ sys.exit(os.waitstatus_to_exitcode(status) and 1)
 def run(options: Options) -> Iterator[Figure]:
     """First run of the command; then, in this process, first sound, speed, its bound, and memory of a long stream."""
     if options.device == "cpu":
-        _take_cores(CORES)
+        take_cores(CORES)
     before = clocks()
     yield from first_run(options, repeats=1 if options.quick else 3)
     started = time.perf_counter()
@@ -139,7 +139,7 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _take_cores(count: int) -> None:
+def take_cores(count: int) -> None:
     """Keep this process and its children to ``count`` cores."""
     cores = sorted(os.sched_getaffinity(0))[:count]
     if len(cores) < count:

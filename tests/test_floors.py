@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "toccata"
 FLOORS = {
     "errors": 0, "version": 0,
     "prompt": 1, "nn": 1, "sampling": 1, "weights": 1,
-    "audio": 2, "training": 2,
+    "audio": 2, "training": 2, "engines": 2,
     "clip": 3, "codecs": 3, "encoders": 3, "data": 3, "corpus": 3,
     "models": 4, "evaluation": 4,
     "recipes": 5,

@@ -29,6 +29,22 @@ def test_draws_follow_the_distribution():
     assert torch.allclose(counts, torch.tensor([0.6, 0.3, 0.1]), atol=0.04)
 
 
+@pytest.mark.parametrize("options", [TokenSampling(), TokenSampling(top_k=0), TokenSampling(top_k=9, top_p=0.8)])
+def test_draws_are_multinomials(options):
+    """Among the codes that are kept, the ones that torch.multinomial draws with the same seed."""
+    logits = torch.randn(4, 300, generator=torch.Generator().manual_seed(2))
+    kept = torch.full_like(logits, -torch.inf)
+    for k, row in enumerate(logits):
+        order = row.argsort(descending=True)[: options.top_k or None]
+        mass = row[order].softmax(-1)
+        order = order[mass.cumsum(0) - mass < options.top_p]
+        kept[k, order] = row[order]
+    ours, theirs = (torch.Generator().manual_seed(5) for _ in range(2))
+    for _ in range(50):
+        expected = torch.multinomial(kept.softmax(-1), 1, generator=theirs)[:, 0]
+        assert torch.equal(sample(logits, options, ours), expected)
+
+
 def test_a_low_temperature_is_greedy():
     logits = torch.randn(4, 50, generator=torch.Generator().manual_seed(2))
     assert torch.equal(draws(logits, TokenSampling(temperature=0.01), 5), logits.argmax(-1).repeat(5, 1))

@@ -25,10 +25,10 @@ class KVCache:
         return self.keys_BHSE[:, :, :end], self.values_BHSE[:, :, :end]
 
 
-def rotary_table(steps: int, head_width: int, base: float = 10000.0) -> Tensor:
-    """Cosines and sines of rotary positions (arXiv 2104.09864): (2, S, E / 2)."""
+def rotary_table(steps: int, head_width: int, base: float = 10000.0, start: int = 0) -> Tensor:
+    """Cosines and sines of ``steps`` rotary positions (arXiv 2104.09864) from ``start``: (2, S, E / 2)."""
     frequencies = base ** (-torch.arange(0, head_width, 2).double() / head_width)
-    angles = torch.arange(steps).double()[:, None] * frequencies
+    angles = torch.arange(start, start + steps).double()[:, None] * frequencies
     return torch.stack([angles.cos(), angles.sin()]).float()
 
 

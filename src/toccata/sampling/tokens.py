@@ -44,7 +44,7 @@ def sample(logits_KV: Tensor, options: TokenSampling, generator: torch.Generator
         temperature = torch.tensor(temperature, device=logits_KV.device)[:, None]
     logits = logits_KV.float() / temperature
     if 0 < options.top_k < logits.shape[-1]:
-        least = logits.topk(options.top_k, dim=-1).values[:, -1:]
+        least = logits.kthvalue(logits.shape[-1] - options.top_k + 1, dim=-1, keepdim=True).values
         logits = logits.masked_fill(logits < least, -torch.inf)
     probabilities = logits.softmax(-1)
     if options.top_p < 1:
@@ -53,7 +53,10 @@ def sample(logits_KV: Tensor, options: TokenSampling, generator: torch.Generator
         ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= options.top_p, 0.0)
         probabilities = torch.zeros_like(probabilities).scatter(-1, places, ordered)
     # Drawn on the CPU with the sample's own generator, so that a clip doesn't depend on its neighbours.
-    return torch.multinomial(probabilities.cpu(), 1, generator=generator)[:, 0].to(logits_KV.device)
+    # By the race that torch.multinomial runs, without its checks: the first of exponential times wins.
+    probabilities = probabilities.cpu()
+    times = torch.empty_like(probabilities).exponential_(generator=generator)
+    return (probabilities / times).argmax(-1).to(logits_KV.device)
 
 
 def decode_pattern(
@@ -70,23 +73,32 @@ def decode_pattern(
     yielded as soon as its last code is there.
     """
     (codebooks, known), frames = prefix_KT.shape, int(places_KS.max()) + 1
-    levels = torch.arange(codebooks)
     codes_KT = torch.cat([prefix_KT, prefix_KT.new_zeros(codebooks, frames - known)], dim=1)
     laid_KS = torch.where(places_KS >= 0, codes_KT.gather(1, places_KS.clamp(min=0)), filler)
-    complete_T = last_step(places_KS)
     unknown_S = (places_KS >= known).any(0)
     first = int(unknown_S.int().argmax()) if unknown_S.any() else len(unknown_S)
     steps_KS = torch.cat([prefix_KT.new_full((codebooks, 1), filler), laid_KS[:, :first]], dim=1)
-    for s in range(first, places_KS.shape[1]):
+    # From here on in lists: tensors of a few numbers cost more time than a small model's step leaves.
+    codes, places, complete = codes_KT.tolist(), places_KS.T.tolist(), completed(places_KS)
+    for s in range(first, len(places)):
         logits = predict(steps_KS)
-        frame_K = places_KS[:, s]
-        if unknown_S[s]:
-            new_K = frame_K >= known
-            codes_KT[levels[new_K], frame_K[new_K]] = choose(logits)[new_K]
-        steps_KS = torch.where(frame_K >= 0, codes_KT[levels, frame_K.clamp(min=0)], filler)[:, None]
-        for t in (complete_T == s).nonzero()[:, 0].tolist():
+        new = [(k, t) for k, t in enumerate(places[s]) if t >= known]
+        if new:
+            chosen = choose(logits).tolist()
+            for k, t in new:
+                codes[k][t] = chosen[k]
+        steps_KS = torch.tensor([[codes[k][t] if t >= 0 else filler] for k, t in enumerate(places[s])])
+        for t in complete[s]:
             if t >= known:
-                yield codes_KT[:, t]
+                yield torch.tensor([row[t] for row in codes])
+
+
+def completed(places_KS: Tensor) -> list[list[int]]:
+    """For each step, the frames whose last code it brings."""
+    frames: list[list[int]] = [[] for _ in range(places_KS.shape[1])]
+    for t, s in enumerate(last_step(places_KS).tolist()):
+        frames[s].append(t)
+    return frames
 
 
 def last_step(places_KS: Tensor) -> Tensor:

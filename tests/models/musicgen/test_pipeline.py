@@ -155,4 +155,4 @@ def test_unknown_devices_and_precisions_are_refused():
     with pytest.raises(InputError, match="not available here"):
         pipeline.pick_device("cuda:99")
     with pytest.raises(InputError, match="choose auto"):
-        pipeline.pick_dtype("int3", torch.device("cpu"))
+        pipeline.pick_precision("int3", torch.device("cpu"), 256)

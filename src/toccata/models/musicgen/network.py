@@ -27,6 +27,11 @@ class Condition(NamedTuple):
     prefix_BLD: Tensor | None = None
     steps_BSD: Tensor | None = None
 
+    @property
+    def before(self) -> int:
+        """How many steps the prefix takes up."""
+        return 0 if self.prefix_BLD is None else self.prefix_BLD.shape[1]
+
 
 def sinusoidal(steps: Tensor, width: int) -> Tensor:
     """Sinusoidal positions as audiocraft lays them out (cosines, then sines): (S, D)."""
@@ -83,8 +88,7 @@ class MusicGenNetwork(nn.Module):
         """The angles of ``steps`` steps from ``start``; None with sinusoidal positions."""
         if self.config.positions != "rotary":
             return None
-        table = rotary_table(start + steps, self.config.width // self.config.heads)
-        return table[:, start:].to(device)
+        return rotary_table(steps, self.config.width // self.config.heads, start=start).to(device)
 
     def encode_text(self, text_BLW: Tensor, mask_BL: Tensor) -> Tensor:
         """Mixed text features (B, L, D), zero where there is no token, so that dropped text adds nothing."""
@@ -154,23 +158,29 @@ class MusicGenNetwork(nn.Module):
     def states(self, steps_BKS: Tensor, condition: Condition, caches: list[KVCache] | None = None) -> Tensor:
         """``forward`` up to the heads: hidden_BSD."""
         start = caches[0].length if caches else 0
-        hidden = self.embed(steps_BKS)
-        S, before = hidden.shape[1], 0 if condition.prefix_BLD is None else condition.prefix_BLD.shape[1]
-        if condition.steps_BSD is not None:
-            first = max(start - before, 0)
-            whole = condition.steps_BSD.shape[1] == 1
-            hidden = hidden + (condition.steps_BSD if whole else condition.steps_BSD[:, first : first + S])
-        if condition.prefix_BLD is not None and start == 0:
-            hidden = torch.cat([condition.prefix_BLD.to(hidden.dtype), hidden], dim=1)
-        if self.config.positions == "sinusoidal":
-            positions = torch.arange(start, start + hidden.shape[1], device=hidden.device)
-            hidden = hidden + sinusoidal(positions, self.config.width).to(hidden.dtype)
+        hidden = self.inputs(steps_BKS, condition, start)
         rotary = self.rotary(start, hidden.shape[1], hidden.device)
         for index, block in enumerate(self.blocks):
             cache = caches[index] if caches else None
             layer = condition.layers[index] if condition.layers else None
             hidden = block(hidden, layer, condition.mask_BL, rotary, cache)
-        return self.norm(hidden[:, -S:])
+        return self.norm(hidden[:, -steps_BKS.shape[2] :])
+
+    def inputs(self, steps_BKS: Tensor, condition: Condition, start: int = 0) -> Tensor:
+        """What the blocks read after ``start`` steps (a prefix counts): hidden_BSD, at the start with the prefix."""
+        hidden = self.embed(steps_BKS)
+        if condition.steps_BSD is not None:
+            first = max(start - condition.before, 0)
+            whole = condition.steps_BSD.shape[1] == 1
+            hidden = hidden + (
+                condition.steps_BSD if whole else condition.steps_BSD[:, first : first + hidden.shape[1]]
+            )
+        if condition.prefix_BLD is not None and start == 0:
+            hidden = torch.cat([condition.prefix_BLD.to(hidden.dtype), hidden], dim=1)
+        if self.config.positions == "sinusoidal":
+            positions = torch.arange(start, start + hidden.shape[1], device=hidden.device)
+            hidden = hidden + sinusoidal(positions, self.config.width).to(hidden.dtype)
+        return hidden
 
     def logits(self, hidden_BSD: Tensor) -> Tensor:
         """``forward`` from the hidden states on: logits_BKSV."""

@@ -19,6 +19,14 @@ from toccata.encoders.features import TextFeatures
 from toccata.encoders.text import load_text_encoder
 from toccata.errors import InputError, WeightsError
 from toccata.models.musicgen.config import MusicGenConfig
+from toccata.models.musicgen.decoders import (
+    Decoder,
+    fast_decoder,
+    loading_dtype,
+    pick_precision,
+    plain_decoder,
+    threads_for,
+)
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
 from toccata.prompt import GenerateOptions, Prompt
 from toccata.sampling.tokens import TokenSampling, decode_pattern, guided, sample
@@ -58,13 +66,15 @@ class MusicGen:
         name: str = "musicgen",
         weights_sha256: str = "",
         sampling: TokenSampling | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
+        """``decoder`` runs ``network``'s blocks and heads; without one, they run as they are."""
         self.network, self.codec, self.text = network.eval(), codec.eval(), text
         self.name, self.weights_sha256 = name, weights_sha256
         self.sampling = sampling or TokenSampling()
-        self.device = network.heads.weight.device
-        # A step of a small model is too short to share: threads would wait for each other longer than they work.
-        self.threads = 1 if network.config.width <= 512 else torch.get_num_threads()
+        self.device = network.norm.weight.device
+        self.decoder = decoder or plain_decoder(network)
+        self.threads = threads_for(network.config)
 
     @property
     def sample_rate(self) -> int:
@@ -246,7 +256,7 @@ class MusicGen:
         if negative is None:
             tokens = torch.cat([tokens, torch.zeros_like(tokens)])
             mask = torch.cat([mask, torch.zeros_like(mask)])
-        dtype = self.network.heads.weight.dtype
+        dtype = self.network.norm.weight.dtype
         chroma = None
         if chroma_TC is not None:
             chroma = torch.stack([chroma_TC, torch.full_like(chroma_TC, torch.nan)]).to(self.device, dtype)
@@ -254,14 +264,15 @@ class MusicGen:
 
     def predictor(self, condition: Condition, steps: int) -> Callable[[Tensor], Tensor]:
         """``predict(steps_KS)`` for up to ``steps`` steps: guidance's two rows as one batch through one cache."""
-        before = 0 if condition.prefix_BLD is None else condition.prefix_BLD.shape[1]
-        caches = self.network.caches(2, before + steps)
+        config = self.network.config
+        decoding = self.decoder.begin(2, condition.before + steps, condition.layers, condition.mask_BL)
 
         @torch.no_grad()
         def predict(steps_KS: Tensor) -> Tensor:
             steps_2KS = steps_KS.to(self.device).expand(2, -1, -1)
             with threads(self.threads):
-                return self.network(steps_2KS, condition, caches)[:, :, -1]
+                hidden_2SD = self.network.inputs(steps_2KS, condition, decoding.length)
+                return decoding(hidden_2SD).view(2, config.codebooks, config.vocabulary)
 
         return predict
 
@@ -315,14 +326,16 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
     if config.get("family") != "musicgen":
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not MusicGen")
     place = pick_device(device)
-    dtype = pick_dtype(precision, place)
     network = MusicGenNetwork(MusicGenConfig(**config["musicgen"]))
+    precision = pick_precision(precision, place, network.config.width)
     checkpoint.load_into(network, expand(tensors), folder)
     codec = load_soundstream(part(folder, config, "codec"))
     text = load_text_encoder(part(folder, config, "text"))
     sampling = own_sampling(config.get("sampling", {}))
     sha = checkpoint.sha256(folder)
-    return MusicGen(network.to(place, dtype), codec, text, config.get("name", folder.name), sha, sampling)
+    network = network.eval().to(place, loading_dtype(precision))
+    decoder = fast_decoder(network, precision)
+    return MusicGen(network, codec, text, config.get("name", folder.name), sha, sampling, decoder)
 
 
 def own_sampling(settings: dict[str, Any]) -> TokenSampling:
@@ -353,12 +366,3 @@ def pick_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError):
         raise InputError(f"the device {device!r} is not available here; use --device auto or cpu") from None
     return place
-
-
-def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """float32 on a CPU, where small matrices gain nothing from bfloat16; bfloat16 on a GPU."""
-    choices = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    choices["auto"] = choices["fp32"] if device.type == "cpu" else choices["bf16"]
-    if precision not in choices:
-        raise InputError(f"this model does not run in {precision!r}; choose auto, fp32 or bf16")
-    return choices[precision]

@@ -14,9 +14,10 @@ from torch import Tensor
 from toccata.codecs.encodec import EnCodec, encodec_from_audiocraft, encodec_from_transformers
 from toccata.encoders.t5 import T5Encoder, load_t5
 from toccata.errors import InputError, WeightsError
-from toccata.models.musicgen.config import MusicGenConfig
+from toccata.models.musicgen.config import MusicGenConfig, small
+from toccata.models.musicgen.decoders import fast_decoder, loading_dtype, pick_precision
 from toccata.models.musicgen.network import MusicGenNetwork
-from toccata.models.musicgen.pipeline import MusicGen, pick_device, pick_dtype
+from toccata.models.musicgen.pipeline import MusicGen, pick_device
 from toccata.models.musicgen.published import (
     config_from_audiocraft,
     config_from_transformers,
@@ -71,7 +72,8 @@ def load_public(
     is too small for it.
     """
     place = pick_device(device)
-    dtype = pick_dtype(precision, place)
+    precision = pick_precision(precision, place, small().width)
+    dtype = loading_dtype(precision)
     check_memory(name, published.count_values(folder) * dtype.itemsize, dtype, place)
     if is_audiocraft(folder):
         if t5 is None:
@@ -82,7 +84,8 @@ def load_public(
     else:
         network, codec, text = _transformers(folder, dtype)
     paired = PairedCodec(codec) if network.config.channels == 2 else codec
-    return MusicGen(network.to(place), paired, text, name, sha256)
+    network = network.eval().to(place)
+    return MusicGen(network, paired, text, name, sha256, decoder=fast_decoder(network, precision))
 
 
 def _transformers(folder: Path, dtype: torch.dtype) -> tuple[MusicGenNetwork, EnCodec, T5Encoder]:

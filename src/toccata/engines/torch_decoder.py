@@ -1,0 +1,79 @@
+"""Decoding with torch alone, on any device; on a CPU from weights laid out as its matrix units read them.
+
+Shapes: B rows, S steps, L condition length, D width, V logits.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from toccata.nn.attention import KVCache, rotary_table
+from toccata.nn.transformer import Blocks
+
+
+class TorchDecoder:
+    """A stack of causal blocks, a norm and heads, as they are."""
+
+    def __init__(self, blocks: Blocks, norm: nn.LayerNorm, heads: nn.Module, rotary: bool) -> None:
+        self.blocks, self.norm, self.heads, self.rotary = blocks, norm, heads, rotary
+
+    def begin(
+        self, rows: int, steps: int, condition: Sequence[tuple[Tensor, Tensor]] = (), mask_BL: Tensor | None = None
+    ) -> "TorchDecoding":
+        """A new piece of up to ``steps`` steps, with each block's keys and values (B, H, L, E) of its condition."""
+        return TorchDecoding(self, rows, steps, condition, mask_BL)
+
+
+class TorchDecoding:
+    """One piece as it is decoded: the cache, the condition, and how many steps there are."""
+
+    def __init__(
+        self,
+        decoder: TorchDecoder,
+        rows: int,
+        steps: int,
+        condition: Sequence[tuple[Tensor, Tensor]],
+        mask_BL: Tensor | None,
+    ) -> None:
+        self.decoder, self.condition, self.mask_BL = decoder, condition, mask_BL
+        like = decoder.norm.weight
+        heads = decoder.blocks[0].attention.heads
+        width = len(like) // heads
+        self.caches = [KVCache(rows, heads, steps, width, like) for _ in decoder.blocks]
+        self.angles_2ME = rotary_table(steps, width).to(like.device) if decoder.rotary else None
+
+    @property
+    def length(self) -> int:
+        return self.caches[0].length
+
+    @torch.no_grad()
+    def __call__(self, hidden_BSD: Tensor) -> Tensor:
+        """The next steps (many only at the start, then one at a time) -> logits_BV after the last of them."""
+        start, end = self.length, self.length + hidden_BSD.shape[1]
+        angles_2SE = None if self.angles_2ME is None else self.angles_2ME[:, start:end]
+        for index, block in enumerate(self.decoder.blocks):
+            told = self.condition[index] if self.condition else None
+            hidden_BSD = block(hidden_BSD, told, self.mask_BL, angles_2SE, self.caches[index])
+        return self.decoder.heads(self.decoder.norm(hidden_BSD[:, -1]))
+
+
+class PackedLinear(nn.Module):
+    """A linear layer without bias, its weight in oneDNN's own layout: two rows then go as fast as memory does."""
+
+    def __init__(self, linear: nn.Linear, rows: int = 2) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), rows)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed, None, "none", [], "")
+
+
+def pack(module: nn.Module) -> None:
+    """Put packed layers in the place of ``module``'s linear ones, for a CPU and without gradients."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear) and child.bias is None:
+            setattr(module, name, PackedLinear(child))
+        else:
+            pack(child)

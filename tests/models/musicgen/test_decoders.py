@@ -1,0 +1,83 @@
+"""Precisions: what each means on a machine, that each makes music with seeds, and what is said where one cannot run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from toccata.codecs import soundstream
+from toccata.encoders.text import load_text_encoder
+from toccata.errors import InputError
+from toccata.models.musicgen import decoders, pipeline
+from toccata.models.musicgen.config import mini
+from toccata.models.musicgen.network import MusicGenNetwork
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("models")
+    codec = soundstream.SoundStream(replace(soundstream.mini(), levels=3, vocabulary=32))
+    config = replace(mini(), width=64, layers=2, heads=2, codebooks=3, vocabulary=32, window_seconds=2.0)
+    network = MusicGenNetwork(config)
+    for module, std in ((codec, 0.05), (network, 0.3)):
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                torch.nn.init.normal_(parameter, std=std)
+    for level in codec.quantiser.levels:
+        torch.nn.init.normal_(level.get_buffer("codes_VD"))
+    soundstream.save_soundstream(root / "soundstream-mini", codec)
+    pipeline.save_musicgen(root / "tiny", network, codec="soundstream-mini", text="text-mini")
+    return root / "tiny"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int4"])
+def test_every_precision_keeps_the_promises_of_seeds_lists_and_continuing(folder, precision):
+    model = pipeline.load_pipeline(folder, "cpu", precision)
+    clips = model.generate(["slow piano", "loud drums"], 3.0, seed=7)
+    assert np.array_equal(clips[1].samples, model.generate("loud drums", 3.0, seed=7).samples)
+    assert not np.array_equal(clips[0].samples, clips[1].samples)
+    again = pipeline.load_pipeline(folder, "cpu", precision).generate("slow piano", 3.0, seed=7)
+    assert np.array_equal(clips[0].samples, again.samples)
+    assert model.continue_(clips[0], "slow piano", 2.0, seed=1).seconds == pytest.approx(3.0, abs=0.05)
+
+
+def test_coarser_weights_are_other_weights(folder):
+    fine, coarse = (pipeline.load_pipeline(folder, "cpu", p).generate("piano", 2.0, seed=1) for p in ("fp32", "int4"))
+    assert not np.array_equal(fine.samples, coarse.samples)
+
+
+def test_auto_is_fp32_for_a_small_model_and_integers_for_a_large_one():
+    assert decoders.pick_precision("auto", CPU, 256) == "fp32"
+    assert decoders.pick_precision("auto", CPU, 1024) == "int8"
+    assert decoders.pick_precision("auto", torch.device("cuda"), 256) == "bf16"
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_what_cannot_run_says_why(precision, monkeypatch):
+    with pytest.raises(InputError, match="runs on a CPU only"):
+        decoders.pick_precision(precision, torch.device("cuda"), 1024)
+    monkeypatch.setattr(decoders, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'toccata\[fast\]'"):
+        decoders.pick_precision(precision, CPU, 1024)
+    assert decoders.pick_precision("auto", CPU, 1024) in ("bf16", "fp32")
+    assert decoders.pick_precision("fp32", CPU, 1024) == "fp32"
+
+
+def test_a_large_model_decodes_from_packed_weights_as_from_plain_ones(monkeypatch):
+    monkeypatch.setattr(decoders, "SMALL", 16)
+    torch.manual_seed(0)
+    config = replace(mini(), width=64, layers=2, heads=2, codebooks=3, vocabulary=32, window_seconds=2.0)
+    network = MusicGenNetwork(config)
+    codec = soundstream.SoundStream(replace(soundstream.mini(), levels=3, vocabulary=32))
+    text = load_text_encoder()
+    plain = pipeline.MusicGen(network, codec, text)
+    steps_KS = torch.randint(33, (3, 5))
+    expected = plain.predictor(plain.condition("slow piano", None), 9)(steps_KS)
+    packed = pipeline.MusicGen(network, codec, text, decoder=decoders.fast_decoder(network, "fp32"))
+    assert not any(isinstance(module, torch.nn.Linear) for module in network.blocks.modules())
+    made = packed.predictor(packed.condition("slow piano", None), 9)(steps_KS)
+    assert torch.allclose(made, expected, atol=1e-4)
