@@ -52,10 +52,6 @@ class OnnxDecoder:
         self.rotary, self.layers, self.outputs = rotary, len(blocks), heads.out_features
         self.heads = blocks[0].attention.heads
         self.head_width = norm.normalized_shape[0] // self.heads
-        weight = sum(value.nbytes for value in graph.weights.values())
-        del graph, values
-        if weight > pages.WORTHWHILE:
-            pages.gather()
 
     def begin(
         self, rows: int, steps: int, condition: Sequence[tuple[Tensor, Tensor]] = (), mask_BL: Tensor | None = None
@@ -135,6 +131,6 @@ def cache_scales(blocks: Blocks, example_BSD: Tensor, rotary: bool) -> list[tupl
         if rotary:
             keys_BHSE = torch.hypot(*keys_BHSE.chunk(2, dim=-1)).repeat(1, 1, 1, 2)
         largest = (seen.abs().amax((0, 2)) for seen in (keys_BHSE, cache.values_BHSE))
-        keys_HE, values_HE = (most_HE.clamp(min=1e-6) * CACHE_ROOM / 127 for most_HE in largest)
+        keys_HE, values_HE = (most_HE.float().clamp(min=1e-6) * CACHE_ROOM / 127 for most_HE in largest)
         scales.append((keys_HE, values_HE))
     return scales

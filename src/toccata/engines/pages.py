@@ -10,7 +10,6 @@ from pathlib import Path
 from torch import Tensor
 
 HUGE = 2**21
-WORTHWHILE = 2**26  # what is smaller lies in the processor's caches anyway
 _ADVISE, _COLLAPSE = 14, 25  # MADV_HUGEPAGE, MADV_COLLAPSE
 _MAPS = Path("/proc/self/maps")
 

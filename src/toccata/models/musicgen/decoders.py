@@ -93,17 +93,19 @@ def fast_decoder(network: MusicGenNetwork, precision: str) -> Decoder:
     if precision in ("int8", "int4"):
         from toccata.engines.onnx_decoder import OnnxDecoder
 
-        decoder = OnnxDecoder(
+        decoder: Decoder = OnnxDecoder(
             network.blocks, network.norm, network.heads, config.positions == "rotary", precision,
             threads_for(config), example(network),
         )  # fmt: skip
         _let_go(network)
         network.float()
-        return decoder
-    if network.norm.weight.device.type == "cpu" and config.width > SMALL:
-        pack(network)
+    else:
+        if network.norm.weight.device.type == "cpu" and config.width > SMALL:
+            pack(network)
+        decoder = plain_decoder(network)
+    if config.width > SMALL:  # what is smaller lies in the processor's caches anyway
         pages.gather()
-    return plain_decoder(network)
+    return decoder
 
 
 @torch.no_grad()
