@@ -82,8 +82,8 @@ def random_peer(config: MusicGenConfig) -> Any:
             pad_token_id=config.filler, bos_token_id=config.filler,
         )
     ).eval()  # fmt: skip
-    for head in model.lm_heads:
-        torch.nn.init.normal_(head.weight, std=2 * config.width**-0.5)
+    for head in model.lm_heads.parameters():
+        torch.nn.init.normal_(head, std=2 * config.width**-0.5)
     return model
 
 
@@ -214,6 +214,6 @@ def _sampling(repeats: int = 200) -> Figure:
     times = []
     for _ in range(repeats):
         began = time.perf_counter()
-        sample(guided(logits_2KV, options.guidance), options, generator)
+        sample(guided(logits_2KV, options.guidance_at(0.0)), options, generator)
         times.append(time.perf_counter() - began)
     return Figure("guidance and sampling of a step", statistics.median(times) * 1e3, "ms", n=repeats)

@@ -50,7 +50,7 @@ class OnnxDecoder:
         options.add_external_initializers(list(graph.weights), values)
         self.session = onnxruntime.InferenceSession(graph.model(), options, providers=["CPUExecutionProvider"])
         self.rotary, self.layers, self.outputs = rotary, len(blocks), heads.out_features
-        self.heads = blocks[0].attention.heads
+        self.heads = next(iter(blocks)).attention.heads
         self.head_width = norm.normalized_shape[0] // self.heads
 
     def begin(

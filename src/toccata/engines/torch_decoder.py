@@ -38,7 +38,7 @@ class TorchDecoding:
     ) -> None:
         self.decoder, self.condition, self.mask_BL = decoder, condition, mask_BL
         like = decoder.norm.weight
-        heads = decoder.blocks[0].attention.heads
+        heads = next(iter(decoder.blocks)).attention.heads
         width = len(like) // heads
         self.caches = [KVCache(rows, heads, steps, width, like) for _ in decoder.blocks]
         self.angles_2ME = rotary_table(steps, width).to(like.device) if decoder.rotary else None
