@@ -17,7 +17,7 @@ def looking(before, after, stride):
     return network
 
 
-@pytest.mark.parametrize("sizes", [[40], [1] * 40, [3, 17, 1, 1, 18], [2]], ids=str)
+@pytest.mark.parametrize("sizes", [[40], [1] * 40, [3, 0, 17, 1, 1, 0, 18], [2], [0, 5, 0]], ids=str)
 @pytest.mark.parametrize(("before", "after", "stride"), [(0, 0, 1), (5, 0, 2), (0, 4, 1), (3, 2, 3)])
 def test_parts_join_to_the_whole(sizes, before, after, stride):
     x_BCT = torch.randn(2, 1, sum(sizes))

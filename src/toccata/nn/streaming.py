@@ -23,7 +23,7 @@ def in_parts(
         recent = part if recent is None else torch.cat([recent, part], dim=-1)
         seen += part.shape[-1]
         # At its start, a sequence padded by reflection looks as far ahead as it would look back.
-        if seen <= before + after:
+        if seen <= before + after or seen <= given + after:
             continue
         made = network(recent)
         yield made[..., (given - first) * stride : (seen - after - first) * stride]

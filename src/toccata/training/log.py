@@ -3,6 +3,8 @@
 import time
 from typing import SupportsFloat
 
+from torch import Tensor
+
 
 class StepLog:
     """Prints a line every ``every`` steps: figures, seconds a step, and the time left."""
@@ -19,8 +21,11 @@ class StepLog:
         now = time.monotonic()
         pace = (now - self._since) / max(step - self._last, 1)
         self._last, self._since = step, now
-        told = " ".join(
-            f"{k} {float(v):.3f}" if isinstance(v, SupportsFloat) else f"{k} {v}" for k, v in figures.items()
-        )
+        told = " ".join(f"{name} {_told(figure)}" for name, figure in figures.items())
         left = pace * (self.steps - step) / 60
         print(f"{self.name} {step}/{self.steps} {told}, {pace:.2f} s a step, {left:.0f} min left", flush=True)
+
+
+def _told(figure: object) -> str:
+    figure = figure.detach() if isinstance(figure, Tensor) else figure
+    return f"{float(figure):.3f}" if isinstance(figure, SupportsFloat) else str(figure)
