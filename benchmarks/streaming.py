@@ -90,7 +90,7 @@ def _speed(model: Any, seconds: float, seed: int) -> float:
 
 def _floor(model: Any, speed: float, device: str) -> Iterator[Figure]:
     """No step is faster than its weights can be read. Guidance's two rows share one reading."""
-    weights = step_bytes(model.network)
+    weights = getattr(model.decoder, "step_bytes", None) or step_bytes(model.network)
     bandwidth = read_bandwidth(device)
     fastest = bandwidth / weights / model.network.config.frame_rate
     yield Figure("weights read per step", weights / 2**20, "MiB", n=1)

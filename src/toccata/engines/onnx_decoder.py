@@ -46,6 +46,7 @@ class OnnxDecoder:
         # The graph is as it should be: what fuses sums and norms would make it slower.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 3
+        self.step_bytes = sum(value.nbytes for value in graph.weights.values())
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in graph.weights.values()]
         options.add_external_initializers(list(graph.weights), values)
         self.session = onnxruntime.InferenceSession(graph.model(), options, providers=["CPUExecutionProvider"])
