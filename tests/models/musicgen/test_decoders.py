@@ -51,7 +51,7 @@ def test_coarser_weights_are_other_weights(folder):
 
 
 def test_auto_is_the_fastest_that_is_there(monkeypatch):
-    assert [decoders.pick_precision("auto", CPU, width) for width in (256, 1024)] == ["int8", "int8"]
+    assert [decoders.pick_precision("auto", CPU, width) for width in (256, 1024)] == ["fp32", "int8"]
     assert decoders.pick_precision("auto", torch.device("cuda"), 256) == "bf16"
     monkeypatch.setattr(decoders, "find_spec", lambda name: None)
     assert decoders.pick_precision("auto", CPU, 256) == "fp32"

@@ -48,8 +48,8 @@ def pick_precision(precision: str, device: torch.device, width: int) -> str:
 
     Raises ``InputError`` for what cannot run here.
 
-    auto is bf16 on a GPU. On a CPU it is the fastest that costs nothing audible: int8, where the extra "fast" is there;
-    without it bf16, or fp32 for a small model, which gains nothing from less, and where the processor has no bf16.
+    auto is bf16 on a GPU. On a CPU it is fp32 for a small model, so that a seed gives the same with or without
+    the extra "fast"; for a large one int8 where that is there, else bf16, or fp32 where the processor has no bf16.
     """
     if precision not in ("auto", "fp32", "bf16", "int8", "int4"):
         raise InputError(f"this model does not run in {precision!r}; choose auto, fp32, bf16, int8 or int4")
@@ -62,9 +62,11 @@ def pick_precision(precision: str, device: torch.device, width: int) -> str:
         return precision
     if device.type != "cpu":
         return "bf16"
+    if width <= SMALL:
+        return "fp32"
     if _fast():
         return "int8"
-    return "bf16" if width > SMALL and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
 
 
 def loading_dtype(precision: str) -> torch.dtype:
