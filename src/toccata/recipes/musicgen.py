@@ -26,6 +26,7 @@ from toccata.nn.codebooks import PATTERNS, interleave, steps_of
 from toccata.recipes.score_heads import LabelHead, LabelTargets, RollHead, label_targets
 from toccata.recipes.words import learn_words
 from toccata.training.log import StepLog
+from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_stable_decay
 from toccata.training.provenance import provenance
 from toccata.training.state import load_state, save_state
@@ -46,7 +47,10 @@ class MusicGenRecipe:
     ``codec`` is a codec's folder (None: soundstream-mini), ``start`` a model's whose weights a fresh run begins with.
     ``level_weights`` weigh the codebooks' losses: the first levels carry the music, the last ones texture.
     ``roll_weight`` and ``label_weight`` weigh what ``score_heads`` asks besides; ``word_steps`` come before the music.
-    ``melody_share`` of the pieces come with their melody, where they have one and the model takes one.
+    ``melody_share`` of the pieces come with their melody, where they have one and the model takes one;
+    ``key_share`` come with a caption that names their key, where they have one.
+    ``short_share`` of the steps hear more and shorter crops (as much music in all): where little has been heard yet,
+    only the words can tell what comes.
     Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start.
     """
 
@@ -65,13 +69,16 @@ class MusicGenRecipe:
     level_weights: tuple[float, ...] = (2.0, 1.5, 1.0, 0.8)
     roll_weight: float = 0.25
     label_weight: float = 0.05
-    melody_share: float = 0.5
+    melody_share: float = 0.35
+    key_share: float = 0.3
+    short_share: float = 0.5
+    short_seconds: float = 4.0
     word_steps: int = 1500
     word_batch: int = 128
     ema: float = 0.99
     decay: float = 0.2
-    first_shards: int = 40
-    steps_per_shard: int = 18
+    first_shards: int = 80
+    steps_per_shard: int = 27
     shards_in_memory: int = 120
     seed: int = 1
     workers: int = 1
@@ -116,6 +123,7 @@ def train(recipe: MusicGenRecipe) -> None:
         if name not in known:
             raise InputError(f"unknown {kind} {name!r}; choose from {', '.join(known)}")
     torch.set_num_threads(recipe.threads)
+    keep_freed_memory()
     deadline = time.monotonic() + 60 * recipe.minutes
     text = load_text_encoder()
     config = sized(recipe, text)
@@ -207,16 +215,21 @@ def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int]
     def draw(step: int) -> Batch:
         newest = recipe.first_shards + step // recipe.steps_per_shard
         choose = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
+        short = float(torch.rand((), generator=choose)) < recipe.short_share
+        frames = min(int(recipe.short_seconds * config.frame_rate), config.window_frames)
+        frames = frames if short else config.window_frames
         crops, chroma, captions, records = [], [], [], []
-        for _ in range(recipe.batch):
+        for _ in range(recipe.batch * config.window_frames // frames):
             back = int(torch.randint(min(newest + 1, recipe.shards_in_memory), (), generator=choose))
             shard = load(newest - back)
             piece = shard[int(torch.randint(len(shard), (), generator=choose))]
-            crops.append(crop(piece, config.window_frames, config.filler, choose))
+            crops.append(crop(piece, frames, config.filler, choose))
             texts = piece.record["captions"]
+            if float(torch.rand((), generator=choose)) < recipe.key_share:
+                texts = [t for t in texts if "key" in t["named"]] or texts
             captions.append(texts[int(torch.randint(len(texts), (), generator=choose))]["text"])
             told = float(torch.rand((), generator=choose)) < recipe.melody_share
-            chroma.append(melody_chroma(piece, crops[-1].start, config, told))
+            chroma.append(melody_chroma(piece, crops[-1].start, frames, config, told))
             records.append(piece.record)
         codes_BKT = torch.stack([c.codes_KT[: config.codebooks] for c in crops])
         roll_BTR, chroma_BTC, where = torch.stack([c.roll_TR for c in crops]), torch.stack(chroma), recipe.device
@@ -226,9 +239,9 @@ def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int]
     return draw
 
 
-def melody_chroma(piece: TokenPiece, start: int, config: MusicGenConfig, told: bool) -> Tensor:
-    """The piece's melody in the window from frame ``start`` on (T, C); NaN where it has none or is not ``told`` it."""
-    frames, none = config.window_frames, torch.full((config.window_frames, config.chroma_bins), torch.nan)
+def melody_chroma(piece: TokenPiece, start: int, frames: int, config: MusicGenConfig, told: bool) -> Tensor:
+    """The piece's melody over ``frames`` from ``start`` on (T, C); NaN where it has none or is not ``told`` it."""
+    none = torch.full((frames, config.chroma_bins), torch.nan)
     if not told or not config.chroma_bins:
         return none
     seconds = piece.codes_KT.shape[1] / config.frame_rate
@@ -290,7 +303,8 @@ def held_out_line(
     choose = torch.Generator().manual_seed(0)
     crops = [crop(p, config.window_frames, config.filler, choose) for p in held_out]
     codes = torch.stack([c.codes_KT[: config.codebooks] for c in crops]).to(recipe.device)
-    melodies = [melody_chroma(p, c.start, config, True) for p, c in zip(held_out, crops, strict=True)]
+    frames = config.window_frames
+    melodies = [melody_chroma(p, c.start, frames, config, True) for p, c in zip(held_out, crops, strict=True)]
     chroma = torch.stack(melodies).to(recipe.device)
     captions = [max((c["text"] for c in p.record["captions"]), key=len) for p in held_out]
     told = {"own caption": (captions, None), "none": ([None] * len(captions), None),

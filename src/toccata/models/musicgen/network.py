@@ -159,6 +159,8 @@ class MusicGenNetwork(nn.Module):
         """``forward`` up to the heads: hidden_BSD."""
         start = caches[0].length if caches else 0
         hidden = self.inputs(steps_BKS, condition, start)
+        if torch.is_autocast_enabled(hidden.device.type):  # the sums between blocks too: half the memory to move
+            hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
         rotary = self.rotary(start, hidden.shape[1], hidden.device)
         for index, block in enumerate(self.blocks):
             cache = caches[index] if caches else None
