@@ -39,7 +39,7 @@ def write_band(folder, shards):
         generator = torch.Generator().manual_seed(index)
         wave = (torch.randn(48000, generator=generator) * 3000).to(torch.int16)
         roll = (torch.rand(50, 29, generator=generator) < 0.2).to(torch.uint8)
-        captions = [{"text": "slow piano"}, {"text": "fast drums"}]
+        captions = [{"text": "slow piano in C", "named": {"key": [0, "major"]}}, {"text": "fast drums", "named": {}}]
         records = [{"samples": 48000, "frames": 50, **LABELS, "captions": captions}]
         folder.mkdir(parents=True, exist_ok=True)
         metadata = {"records": json.dumps(records)}
