@@ -60,7 +60,7 @@ def test_sound_decoded_in_parts_is_the_whole_sound(codec, sizes):
     scales_BP = scales_of(codec, codes_BKT)
     parts = list(codec.decode_stream(iter(codes_BKT.split(sizes, dim=-1)), scales_BP))
     whole = codec.decode(codes_BKT, scales_BP)
-    assert torch.allclose(torch.cat(parts, dim=-1), whole, atol=1e-6)
+    assert torch.allclose(torch.cat(parts, dim=-1), whole, atol=1e-5)
     assert float(whole.std()) > 1e-3
 
 
@@ -169,7 +169,7 @@ def test_weights_survive_the_disk_exactly_with_weight_norm_folded(codec, tmp_pat
     assert again.config == codec.config
     codes_BKT = codes_of(codec, 20)
     scales_BP = scales_of(codec, codes_BKT)
-    assert torch.allclose(codec.decode(codes_BKT, scales_BP), again.decode(codes_BKT, scales_BP), atol=1e-6)
+    assert torch.allclose(codec.decode(codes_BKT, scales_BP), again.decode(codes_BKT, scales_BP), atol=1e-5)
     assert not [name for name in again.state_dict() if "parametrizations" in name]
     save_encodec(tmp_path / "again", again)
     assert torch.equal(
@@ -224,7 +224,7 @@ def test_audiocrafts_weights_become_ours(mono, packed):
     assert "encoder.model.1.block.1.conv.conv.weight_v" in names
     loaded = encodec_from_audiocraft({"best_state": packed(names)}, Path("state.bin"), mono.config)
     codes_BKT = codes_of(mono, 20)
-    assert torch.allclose(loaded.decode(codes_BKT), mono.decode(codes_BKT), atol=1e-6)
+    assert torch.allclose(loaded.decode(codes_BKT), mono.decode(codes_BKT), atol=1e-5)
     wave = torch.randn(1, 1, 3200) * 0.1
     assert torch.allclose(loaded.latents(wave), mono.latents(wave), atol=1e-5)
 
@@ -248,4 +248,4 @@ def test_folding_weight_norm_changes_nothing(mono):
     fold(plain)
     state = folded(mono.state_dict())
     assert state.keys() == plain.state_dict().keys()
-    assert all(torch.allclose(state[name], tensor, atol=1e-6) for name, tensor in plain.state_dict().items())
+    assert all(torch.allclose(state[name], tensor, atol=1e-5) for name, tensor in plain.state_dict().items())

@@ -112,18 +112,21 @@ def test_encodec_resumes_exactly_with_its_balancer_and_loads(tmp_path, monkeypat
     monkeypatch.setitem(codec.PRESETS, "encodec-mini", lambda: tiny)
     write_band(tmp_path / "band" / corpus_name(1), 1)
     recipe = codec.CodecRecipe(
-        band=tmp_path / "band", preset="encodec-mini", steps=2, batch=1, seconds=0.6, steps_per_shard=10, workers=0,
+        band=tmp_path / "band", preset="encodec-mini", steps=3, batch=1, seconds=0.6, steps_per_shard=10,
+        workers=0,
     )  # fmt: skip
     codec.train(replace(recipe, out=tmp_path / "whole"))
-    codec.train(replace(recipe, out=tmp_path / "parts", minutes=0))
-    assert load_state(tmp_path / "parts/balanced.safetensors")["step"] == 1
+    for step in (1, 2):
+        codec.train(replace(recipe, out=tmp_path / "parts", minutes=0))
+        assert load_state(tmp_path / "parts/balanced.safetensors")["step"] == step
     codec.train(replace(recipe, out=tmp_path / "parts"))
     whole, parts = (load_state(tmp_path / run / "balanced.safetensors") for run in ("whole", "parts"))
-    assert whole["step"] == parts["step"] == 2
+    assert whole["step"] == parts["step"] == 3
     assert same(whole["codec"], parts["codec"])
+    assert same(whole["codebooks"], parts["codebooks"])
     assert same(whole["judges"], parts["judges"])
     assert whole["balancer"] == parts["balancer"]
-    assert all(seen == pytest.approx(1.999) for seen in whole["balancer"]["seen"].values())
+    assert all(seen == pytest.approx(1 + 0.999 + 0.999**2) for seen in whole["balancer"]["seen"].values())
     trained = load_encodec(tmp_path / "parts/codec")
     assert trained.encode(torch.randn(1, 1, 24000) * 0.1).shape == (1, 2, 50)
 

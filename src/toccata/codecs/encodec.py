@@ -122,7 +122,7 @@ class EnCodec(nn.Module):
         self.config = config
         sizes = _seanet(config)
         self.encoder, self.decoder = SEANetEncoder(sizes), SEANetDecoder(sizes)
-        self.quantiser = ResidualVectorQuantiser(config.levels, config.vocabulary, config.latent, decay=0.99)
+        self.quantiser = ResidualVectorQuantiser(config.levels, config.vocabulary, config.latent)
 
     def latents(self, wave_BCN: Tensor) -> Tensor:
         """wave_BCN, one chunk of it where the codec has chunks -> latent_BTD before quantising."""

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from toccata.nn.streaming import in_parts
 from toccata.nn.weightnorm import weight_norm
 
 State = tuple[Tensor, Tensor]
+Layer = TypeVar("Layer", nn.Conv1d, nn.Linear)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,14 @@ def padded(x_BC1N: Tensor, before: int, after: int, mode: str) -> Tensor:
     return F.pad(F.pad(x_BC1N, (0, missing)), (before, after, 0, 0), mode=mode)[..., :-missing]
 
 
+def started(layer: Layer) -> Layer:
+    """Initial weights that keep a signal's size: torch's own let it die down on the way to the latents."""
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
 class Conv(nn.Module):
     """(B, C, 1, N) -> (B, C, 1, ceil(N / stride)): an output sees ``before`` inputs before its own, ``after`` after."""
 
@@ -65,7 +75,7 @@ class Conv(nn.Module):
         self.after = 0 if sizes.causal else span // 2
         self.before = span - self.after
         self.stride, self.dilation, self.padding = stride, dilation, sizes.padding
-        self.conv = nn.Conv1d(inputs, outputs, kernel)
+        self.conv = started(nn.Conv1d(inputs, outputs, kernel))
         if sizes.norm == "weight":
             weight_norm(self.conv)
         self.norm = nn.GroupNorm(1, outputs) if sizes.norm == "group" else nn.Identity()
@@ -88,7 +98,7 @@ class Upsample(nn.Module):
         self.stride = stride
         self.cut = 0 if sizes.causal else stride - stride // 2
         self.before, self.after = 1, min(self.cut, 1)
-        self.pair = nn.Linear(2 * inputs, stride * outputs, bias=False)
+        self.pair = started(nn.Linear(2 * inputs, stride * outputs, bias=False))
         if sizes.norm == "weight":
             weight_norm(self.pair)
         self.bias = nn.Parameter(torch.zeros(outputs))

@@ -248,14 +248,15 @@ def balance(recipe: CodecRecipe, codec: EnCodec, deadline: float) -> bool:
             heard = {"time": F.l1_loss(made_BCN, wave_BCN), "mel": losses.mel_loss(made_BCN, wave_BCN, rate)}
             gradient_BCN = balancer.gradient(heard | judged, made_BCN)
             # The commitment loss doesn't depend on the sound, so it stands beside the balanced ones.
-            torch.autograd.backward([made_BCN, quantised.loss], [gradient_BCN, None])
+            (quantised.loss + (made_BCN * gradient_BCN).sum()).backward()
             for group in maker.param_groups:
                 group["lr"] = 3e-4 * warmup_cosine(step, recipe.steps, 100)
             maker.step()
             maker.zero_grad(set_to_none=True)
             step += 1
             if log.due(step):
-                log(step, **heard, **judged, critic=critic_loss, commitment=quantised.loss)
+                use = min(perplexity(c, codec.config.vocabulary) for c in quantised.codes_BKT.unbind(1))
+                log(step, **heard, **judged, critic=critic_loss, commitment=quantised.loss, least_use=use)
             if step % 250 == 0 or step == recipe.steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
                 hours = round(step * recipe.batch * recipe.seconds / 3600, 1)
