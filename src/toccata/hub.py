@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +70,7 @@ def _public_folder(model: Public) -> Path:
         raise WeightsError(
             f"the weights of {model.name} are not on this machine; run: toccata models pull {model.name} ({size})"
         )
-    if not store.accepted(model):
-        warnings.warn(f"{model.terms()}\nTo accept: toccata models pull {model.name}", stacklevel=1)
+    store.remind(model)
     return found.folder
 
 
@@ -93,7 +91,7 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
     """
     check_choices(device, precision)
     folder = find(name)
-    family = _family(folder)
+    family = _family(name, folder)
     match family:
         case "musicgen":
             from toccata.models.musicgen.pipeline import load_pipeline
@@ -109,10 +107,12 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
     raise InputError(f"{name} makes no music (its family is {family}); load one that does, such as {DEFAULT}")
 
 
-def _family(folder: Path) -> str | None:
+def _family(name: str, folder: Path) -> str | None:
     """What kind of model lies in ``folder``: toccata's own name for it, or "musicgen, published"."""
     from toccata.weights import checkpoint, published
 
+    if (public := catalogue.find(name)) and "config.json" not in public.files:
+        return public.family
     if published.wrote(folder):
         kind = str(published.read_settings(folder)["model_type"])
         return "musicgen, published" if kind in ("musicgen", "musicgen_melody") else kind
