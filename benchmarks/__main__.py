@@ -15,7 +15,7 @@ NAMES = {
     "prompts": "does the music fit the prompt, by judges that others made; does it sound like the band",
     "patterns": "MusicGen's interleaving patterns, trained alike: Fréchet distance, KL, steps",
     "melody": "does the music take up a given melody, and does the text still choose the instrument",
-    "musicgen-cpu": "MusicGen-small's decoding at every precision, against transformers in the same run",
+    "musicgen-cpu": "published sizes of MusicGen: speed at every precision, against transformers too; memory",
     "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
 }
 

@@ -1,7 +1,9 @@
-"""``musicgen-cpu``: how fast MusicGen-small decodes on 2 CPU cores at each precision, against transformers, in turn.
+"""``musicgen-cpu``: MusicGen of published size on 2 CPU cores, whole models and decoding alone against transformers.
 
-Guidance on, a text of 20 tokens, random weights whose logits vary by 2. Shapes: B rows, K codebooks, S steps, L text
-tokens, W its width, V vocabulary.
+Decoding: guidance on, a text of 20 tokens, random weights whose logits vary by 2, engines in turn. Without ``--quick``
+also the memory of every size, and what a precision does to the music of musicgen-mini.
+
+Shapes: B rows, K codebooks, S steps, L text tokens, W its width, V vocabulary.
 """
 
 import copy
@@ -15,8 +17,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.load import clocks, foreign
+from benchmarks.musicgen_distance import distances
+from benchmarks.musicgen_whole import WEIGHT_BYTES, whole_models
+from benchmarks.random_public import decoder_config
 from benchmarks.report import Figure, Options, compared, note
-from benchmarks.streaming import read_bandwidth, step_bytes, take_cores
+from benchmarks.streaming import CORES, read_bandwidth, step_bytes, take_cores
 from toccata.errors import InputError
 from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.decoders import fast_decoder, loading_dtype
@@ -24,10 +29,8 @@ from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musicgen.published import from_transformers
 from toccata.sampling.tokens import TokenSampling, guided, sample
 
-CORES = 2
 CONFIG = MusicGenConfig(text_width=1024)
-PRECISIONS = ("fp32", "bf16", "int8", "int4")
-WEIGHT_BYTES = {"fp32": 4.0, "bf16": 2.0, "int8": 1 + 4 / 128, "int4": 0.5 + 4 / 128}
+PRECISIONS = tuple(WEIGHT_BYTES)
 TEXT_TOKENS = 20
 GUIDANCE = 3.0
 TARGETS = {"fp32": 12.0, "bf16": 4.0}
@@ -37,11 +40,20 @@ Begin = Callable[[int], Decode]
 
 
 def run(options: Options) -> Iterator[Figure]:
-    """Steps a second from the start and at the window's end; how much of the bandwidth that is; what integers cost."""
+    """Whole models, decoding alone, and how far from fp32 the music is."""
     if options.device != "cpu":
         raise InputError("musicgen-cpu measures a CPU; leave --device out")
     take_cores(CORES)
     before = clocks()
+    yield from whole_models(options.quick)  # first, while this process takes little of the memory
+    yield from steps(options)
+    yield foreign(before)
+    if not options.quick:
+        yield from distances(60, PRECISIONS, options.model)
+
+
+def steps(options: Options) -> Iterator[Figure]:
+    """Steps a second from the start and at the window's end; how much of the bandwidth that is; what integers cost."""
     theirs, ours = engines(CONFIG)
     bandwidth = read_bandwidth("cpu")
     yield Figure("memory bandwidth, reading", bandwidth / 2**30, "GiB/s", n=1)
@@ -53,7 +65,6 @@ def run(options: Options) -> Iterator[Figure]:
         yield from speeds(place, in_turn(begun, rounds, count), rounds, bandwidth)
     yield from agreements(theirs["fp32"]["dynamic"], ours, 60 if options.quick else 200)
     yield _sampling()
-    yield foreign(before)
 
 
 def engines(config: MusicGenConfig) -> tuple[dict[str, dict[str, Begin]], dict[str, Begin]]:
@@ -74,15 +85,8 @@ def random_peer(config: MusicGenConfig) -> Any:
     """A MusicgenForCausalLM of transformers with random weights."""
     import transformers
 
-    transformers.logging.set_verbosity_error()
     torch.manual_seed(0)
-    model = transformers.MusicgenForCausalLM(
-        transformers.MusicgenDecoderConfig(
-            vocab_size=config.vocabulary, hidden_size=config.width, num_hidden_layers=config.layers,
-            num_attention_heads=config.heads, ffn_dim=4 * config.width, num_codebooks=config.codebooks,
-            pad_token_id=config.filler, bos_token_id=config.filler,
-        )
-    ).eval()  # fmt: skip
+    model = transformers.MusicgenForCausalLM(decoder_config(config)).eval()
     for name, tensor in model.named_parameters():
         if "lm_heads" in name:
             torch.nn.init.normal_(tensor, std=2 * config.width**-0.5)

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.captions import cases
 from benchmarks.held_out import HELD_OUT, RATE, excerpts
-from benchmarks.prompts import REFERENCE
+from benchmarks.prompts import REFERENCE, embedded
 from benchmarks.report import CACHE, Figure, Options
 from toccata.evaluation.frechet import frechet_distance
 from toccata.evaluation.musicnn import load_musicnn
@@ -44,11 +44,11 @@ def run(options: Options) -> Iterator[Figure]:
     asked = cases(sizes.clips)
     band = [e.wave_N for e in excerpts(HELD_OUT, [case.index for case in asked])]
     others = [e.wave_N for e in excerpts(HELD_OUT, range(REFERENCE, REFERENCE + sizes.clips))]
-    wanted, reference = tags(band), _embedded(others)
-    yield Figure("Fréchet distance, band (the floor)", frechet_distance(_embedded(band), reference), "", n=len(band))
+    wanted, reference = tags(band), embedded(others)
+    yield Figure("Fréchet distance, band (the floor)", frechet_distance(embedded(band), reference), "", n=len(band))
     for name in NAMES:
         clips = _clips(name, sizes, [case.text for case in asked], options.device)
-        yield Figure(f"Fréchet distance, {name}", frechet_distance(_embedded(clips), reference), "", n=len(clips))
+        yield Figure(f"Fréchet distance, {name}", frechet_distance(embedded(clips), reference), "", n=len(clips))
         divergence = kl_of_tags(wanted, tags(clips))
         shuffled = kl_of_tags(np.roll(wanted, 1, axis=0), tags(clips))
         yield Figure(f"KL of tags, {name}", divergence, "nats", control=shuffled, n=len(clips))
@@ -77,7 +77,3 @@ def tags(waves: Sequence[np.ndarray]) -> np.ndarray:
 def kl_of_tags(wanted_NV: np.ndarray, made_NV: np.ndarray) -> float:
     """Mean divergence in nats of what was made from the piece that the prompt describes."""
     return float((wanted_NV * np.log(wanted_NV / made_NV)).sum(1).mean())
-
-
-def _embedded(waves: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([load_musicnn().listen(wave, RATE).embedding_BD for wave in waves])

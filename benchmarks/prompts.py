@@ -188,13 +188,17 @@ def _frechet(model: Any, band: list[np.ndarray], band_heard: list[Heard], ours: 
     """Three sets of equal size against the same other held-out pieces: generated, band, band through the codec."""
     n = len(band)
     others = excerpts(HELD_OUT, range(REFERENCE, REFERENCE + n))
-    reference = np.concatenate([load_musicnn().listen(other.wave_N, RATE).embedding_BD for other in others])
+    reference = embedded([other.wave_N for other in others])
     floor = frechet_distance(_joined(band_heard), reference)
     yield Figure("Fréchet distance, band (the floor)", floor, "", n=n)
-    copies = [load_musicnn().listen(_through_codec(model, wave), RATE).embedding_BD for wave in band]
-    through = frechet_distance(np.concatenate(copies), reference)
+    through = frechet_distance(embedded([_through_codec(model, wave) for wave in band]), reference)
     yield compared("Fréchet distance, band through the codec", through, "", floor, n=n)
     yield compared("Fréchet distance, generated", frechet_distance(_joined(ours), reference), "", floor, n=n)
+
+
+def embedded(waves: Sequence[np.ndarray]) -> np.ndarray:
+    """musicnn's embedding of every three seconds of each wave: (B, 200)."""
+    return np.concatenate([load_musicnn().listen(wave, RATE).embedding_BD for wave in waves])
 
 
 def _joined(heard: list[Heard]) -> np.ndarray:

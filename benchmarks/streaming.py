@@ -41,7 +41,7 @@ def run(options: Options) -> Iterator[Figure]:
     next(iter(model.stream(PROMPT, seconds=2, seed=0)))  # type: ignore[attr-defined] - warms up
     first = statistics.median(_first_sound(model, seed) for seed in range(repeats))
     yield Figure("first sound after load", first, "s", n=repeats)
-    speed = statistics.median(_speed(model, 12.0, seed) for seed in range(repeats))
+    speed = statistics.median(music_per_second(model, 12.0, seed) for seed in range(repeats))
     yield compared("music per second of work, after load", speed, "s/s", 5.0, n=repeats)
     yield from _floor(model, speed, options.device)
     yield _growth(model, 60 if options.quick else 300)
@@ -82,7 +82,7 @@ def _first_sound(model: Any, seed: int) -> float:
     return time.perf_counter() - started
 
 
-def _speed(model: Any, seconds: float, seed: int) -> float:
+def music_per_second(model: Any, seconds: float, seed: int) -> float:
     started = time.perf_counter()
     clip = model.generate(PROMPT, seconds=seconds, seed=seed)
     return clip.seconds / (time.perf_counter() - started)
