@@ -27,7 +27,7 @@ from toccata.models.musicgen.published import (
 from toccata.weights import published
 
 AUDIOCRAFT, AUDIOCRAFT_CODEC = "state_dict.safetensors", "compression_state_dict.safetensors"
-HEADROOM = 1.25
+HEADROOM, HEADROOM_WHILE_QUANTISING = 1.25, 1.6  # of the bytes that are read: small took 1.57 in int8
 
 
 class PairedCodec:
@@ -74,7 +74,8 @@ def load_public(
     place = pick_device(device)
     precision = pick_precision(precision, place, small().width)
     dtype = loading_dtype(precision)
-    check_memory(name, published.count_values(folder) * dtype.itemsize, dtype, place)
+    headroom = HEADROOM_WHILE_QUANTISING if precision in ("int8", "int4") else HEADROOM
+    check_memory(name, round(published.count_values(folder) * dtype.itemsize * headroom), dtype, place)
     if is_audiocraft(folder):
         if t5 is None:
             raise WeightsError(
@@ -120,9 +121,8 @@ def assigned(config: MusicGenConfig, tensors: dict[str, Tensor], source: Path) -
     return network.requires_grad_(False)
 
 
-def check_memory(name: str, weights: int, dtype: torch.dtype, device: torch.device) -> None:
-    """Raise ``InputError`` where a model with that many bytes of weights cannot fit into what memory is free."""
-    needed = weights * HEADROOM
+def check_memory(name: str, needed: int, dtype: torch.dtype, device: torch.device) -> None:
+    """Raise ``InputError`` where a model that needs that many bytes cannot fit into what memory is free."""
     free = free_memory(device)
     if free is None or needed <= free:
         return
