@@ -84,7 +84,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("apart_LL", offsets(window), persistent=False)
 
     def forward(self, x_WLD: Tensor, mask_WLL: Tensor | None) -> Tensor:
-        """Windows of all clips in turn; ``mask_WLL`` is for the windows of one, 0 or minus infinity."""
+        """Windows of all clips in turn; ``mask_WLL`` is added to the scores of one clip's."""
         q, k, v = self.qkv(x_WLD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         bias = self.bias[self.apart_LL].permute(2, 0, 1)[None]
         if mask_WLL is not None:
@@ -113,12 +113,12 @@ def from_windows(x_WLD: Tensor, window: int, size: int) -> Tensor:
 
 
 def shift_mask(size: int, window: int, shift: int) -> Tensor:
-    """(windows, L, L): minus infinity between patches that only the shift round the edge made neighbours."""
+    """(windows, L, L): -100, as published, between patches that only the shift round the edge made neighbours."""
     place = torch.arange(size)
     region = (place >= size - window).long() + (place >= size - shift).long()
     regions_WL = to_windows((3 * region[:, None] + region[None])[None, :, :, None], window)[..., 0]
     apart_WLL = regions_WL[:, :, None] != regions_WL[:, None]
-    return torch.zeros(apart_WLL.shape).masked_fill(apart_WLL, float("-inf"))
+    return torch.zeros(apart_WLL.shape).masked_fill(apart_WLL, -100.0)
 
 
 class Block(nn.Module):
