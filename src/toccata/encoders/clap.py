@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import soxr
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
@@ -24,13 +23,12 @@ from toccata.encoders.clap_names import htsat_config, laion_configs, of_laion, o
 from toccata.encoders.clap_pictures import Pictures, draw
 from toccata.encoders.features import read_tokeniser
 from toccata.encoders.htsat import HTSAT, HTSATConfig, htsat_base, htsat_tiny
-from toccata.encoders.joint import AudioTower, TextTower, checked_texts, checked_wave
+from toccata.encoders.joint import LONGEST, AudioTower, TextTower, at_rate, checked_texts, checked_wave
 from toccata.errors import InputError, WeightsError
 from toccata.weights import checkpoint, published
 
 MAX_TOKENS = 77
 TEMPERATURE = 0.07
-LONGEST = io.Limits(max_seconds=25 * 3600.0, max_bytes=2**40)
 _TOGETHER = 8
 
 
@@ -71,6 +69,11 @@ class CLAP(nn.Module):
             nn.Sequential(nn.Linear(tower.width, width), nn.ReLU(), nn.Linear(width, width)) for tower in (audio, text)
         )
         self.scale_audio, self.scale_text = (nn.Parameter(torch.tensor(-math.log(TEMPERATURE))) for _ in range(2))
+
+    @property
+    def temperature(self) -> float:
+        """What training found best to divide similarities by when a sound looks for its text."""
+        return math.exp(-float(self.scale_audio))
 
     def embed_audio(
         self, waves: Sequence[Tensor], sample_rate: int, generator: torch.Generator | None = None
@@ -173,17 +176,6 @@ class _Counted:
         for block in self._blocks:
             self.length += len(block)
             yield block
-
-
-def at_rate(file: io.Stream, rate: int) -> Iterator[Tensor]:
-    """The file's blocks as mono sound at ``rate`` Hz."""
-    if file.sample_rate == rate:
-        yield from (torch.from_numpy(block.mean(0)) for block in file.blocks)
-        return
-    to_rate = soxr.ResampleStream(file.sample_rate, rate, 1, dtype="float32", quality="HQ")
-    for block in file.blocks:
-        yield torch.from_numpy(to_rate.resample_chunk(block.mean(0)))
-    yield torch.from_numpy(to_rate.resample_chunk(torch.zeros(0).numpy(), last=True))
 
 
 def build(config: CLAPConfig, tokeniser: Tokenizer) -> CLAP:

@@ -3,13 +3,18 @@
 Shapes: B clips or texts, C channels, N samples, L tokens, P pictures of a clip, T frames, M mel bands, D width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
+import soxr
 import torch
 from torch import Tensor
 
+from toccata.audio import io
 from toccata.errors import InputError
+
+LONGEST = io.Limits(max_seconds=25 * 3600.0, max_bytes=2**40)
 
 
 class JointEncoder(Protocol):
@@ -18,8 +23,15 @@ class JointEncoder(Protocol):
     @property
     def width(self) -> int: ...
 
+    @property
+    def temperature(self) -> float: ...
+
     def embed_audio(self, waves: Sequence[Tensor], sample_rate: int) -> Tensor:
         """wave_N or wave_CN of any lengths, all at ``sample_rate`` Hz -> (B, D); raises ``InputError``."""
+        ...
+
+    def embed_files(self, paths: Sequence[Path]) -> Tensor:
+        """Sound files -> (B, D), in memory that does not grow with their lengths; raises ``InputError``."""
         ...
 
     def embed_text(self, texts: Sequence[str]) -> Tensor:
@@ -78,3 +90,14 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
         if not text.strip():
             raise InputError(f"text {i + 1} is empty; describe a sound in words")
     return list(texts)
+
+
+def at_rate(file: io.Stream, rate: int) -> Iterator[Tensor]:
+    """The file's blocks as mono sound at ``rate`` Hz."""
+    if file.sample_rate == rate:
+        yield from (torch.from_numpy(block.mean(0)) for block in file.blocks)
+        return
+    to_rate = soxr.ResampleStream(file.sample_rate, rate, 1, dtype="float32", quality="HQ")
+    for block in file.blocks:
+        yield torch.from_numpy(to_rate.resample_chunk(block.mean(0)))
+    yield torch.from_numpy(to_rate.resample_chunk(torch.zeros(0).numpy(), last=True))

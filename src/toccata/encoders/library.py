@@ -131,4 +131,6 @@ def _write(kept: Path, files: dict[str, _Known]) -> None:
             )  # fmt: skip
         os.replace(part, kept)
     except OSError as error:
-        raise OutputError(f"{kept} cannot be written ({error.strerror}); set TOCCATA_HOME to a folder that can") from None
+        raise OutputError(
+            f"{kept} cannot be written ({error.strerror}); set TOCCATA_HOME to a folder that can"
+        ) from None

@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toccata.audio import io
 from toccata.audio.mel import log_mel
 from toccata.audio.resample import resample
 from toccata.encoders.bert import BertConfig, BertEncoder, bert_base
 from toccata.encoders.features import read_tokeniser
-from toccata.encoders.joint import TextTower, checked_texts, checked_wave
+from toccata.encoders.joint import LONGEST, TextTower, at_rate, checked_texts, checked_wave
 from toccata.encoders.text import TextEncoder, load_text_encoder
 from toccata.encoders.words import WordTower
 from toccata.errors import WeightsError
@@ -100,8 +101,8 @@ class MuLan(nn.Module):
     def __init__(self, config: MuLanConfig, text: TextTower) -> None:
         super().__init__()
         self.config = config
-        resnet = isinstance(config.audio, ResNetConfig)
-        self.audio = ResNet(config.audio) if resnet else SpectrogramTransformer(config.audio)
+        tower = config.audio
+        self.audio = ResNet(tower) if isinstance(tower, ResNetConfig) else SpectrogramTransformer(tower)
         self.text = text
         self.audio_out = nn.Linear(config.audio.width, config.width)
         self.text_out = nn.Linear(text.width, config.width)
@@ -111,6 +112,11 @@ class MuLan(nn.Module):
     @property
     def width(self) -> int:
         return self.config.width
+
+    @property
+    def temperature(self) -> float:
+        """What training found best to divide similarities by."""
+        return math.exp(-float(self.log_scale))
 
     @property
     def device(self) -> torch.device:
@@ -147,11 +153,23 @@ class MuLan(nn.Module):
         rows = []
         for wave in waves:
             mono_1N = checked_wave(wave).mean(0, keepdim=True).numpy()
-            rows.append(self.embed_blocks([resample(mono_1N, sample_rate, self.config.sample_rate)[0]]))
+            wave_N = torch.from_numpy(resample(mono_1N, sample_rate, self.config.sample_rate)[0])
+            rows.append(self.embed_blocks([wave_N]))
+        return torch.stack(rows)
+
+    def embed_files(self, paths: Sequence[Path]) -> Tensor:
+        """Sound files -> (B, D) of unit length, in memory that does not grow with their lengths.
+
+        Raises ``InputError`` as ``audio.io.stream`` does.
+        """
+        rows = []
+        for path in paths:
+            with io.stream(path, LONGEST) as file:
+                rows.append(self.embed_blocks(at_rate(file, self.config.sample_rate)))
         return torch.stack(rows)
 
     @torch.no_grad()
-    def embed_blocks(self, blocks: Iterable[Any]) -> Tensor:
+    def embed_blocks(self, blocks: Iterable[Tensor]) -> Tensor:
         """One sound in blocks of mono samples at the model's rate, of which few are held at once -> (D,)."""
         total_D, batch = torch.zeros(self.config.width), []
         for window_N in windows(blocks, self.config.window, self.config.stride):
@@ -182,14 +200,14 @@ def mels_of(wave_BN: Tensor, config: MuLanConfig) -> Tensor:
     return (mel_BMT.transpose(1, 2) - _MEAN) / _SPREAD
 
 
-def windows(blocks: Iterable[Any], window: int, stride: int) -> Iterator[Tensor]:
+def windows(blocks: Iterable[Tensor], window: int, stride: int) -> Iterator[Tensor]:
     """Windows of ``window`` samples every ``stride``, of sound in blocks; sound that fills none is repeated once over.
 
     What is left after the last whole window is not heard.
     """
     held, filled = torch.zeros(0), False
     for block in blocks:
-        held = torch.cat([held, torch.as_tensor(block)])
+        held = torch.cat([held, block])
         while len(held) >= window:
             yield held[:window]
             held, filled = held[stride:], True
@@ -237,7 +255,7 @@ def read_config(said: Any, source: Path) -> MuLanConfig:
     try:
         towers = {}
         for name, kinds in (("audio", _AUDIO), ("text", _TEXT)):
-            sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in said[name].items()}
+            sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said[name].items()}
             towers[name] = kinds[sizes.pop("tower")](**sizes)
         return MuLanConfig(**{**said, **towers})
     except (AttributeError, KeyError, TypeError) as error:
