@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -76,8 +75,7 @@ def _public_folder(model: Public) -> Path:
         raise WeightsError(
             f"the weights of {model.name} are not on this machine; run: toccata models pull {model.name} ({size})"
         )
-    if not store.accepted(model):
-        warnings.warn(f"{model.terms()}\nTo accept: toccata models pull {model.name}", stacklevel=1)
+    store.remind(model)
     return found.folder
 
 
@@ -106,7 +104,7 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
     """
     check_choices(device, precision)
     folder = find(name)
-    family = _family(folder)
+    family = _family(name, folder)
     match family:
         case "musicgen":
             from toccata.models.musicgen.pipeline import load_pipeline
@@ -133,7 +131,7 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
     from toccata.weights import checkpoint
 
     place = str(pick_device(device))
-    match family := _family(folder):
+    match family := _family(name, folder):
         case "mulan":
             from toccata.encoders.mulan import load_mulan
 
@@ -147,10 +145,12 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
     raise InputError(f"{name} compares no music with words (its family is {family}); choose {DEFAULT_JOINT} or a CLAP")
 
 
-def _family(folder: Path) -> str | None:
+def _family(name: str, folder: Path) -> str | None:
     """What kind of model lies in ``folder``: toccata's own name for it, or "musicgen, published"."""
     from toccata.weights import checkpoint, published
 
+    if (public := catalogue.find(name)) and "config.json" not in public.files:
+        return public.family
     if published.wrote(folder):
         kind = str(published.read_settings(folder)["model_type"])
         return "musicgen, published" if kind in ("musicgen", "musicgen_melody") else kind

@@ -20,7 +20,7 @@ from toccata.weights.fetch import fetch
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 constants = pytest.importorskip("huggingface_hub.constants")
-T5 = "google-t5/t5-base"
+T5, DEMUCS = "google-t5/t5-base", "adefossez/HTDemucs"
 FILES = {
     "config.json": b'{"model_type": "t5"}',
     "tokenizer.json": b"{}",
@@ -90,6 +90,22 @@ def test_a_pulled_model_is_listed_shown_and_found(toccata, local: LocalHub):
     shown = json.loads(toccata("models", "show", T5, "--json")[1])
     assert shown["weights_sha256"] == told["weights_sha256"]
     assert shown["config"] == {"model_type": "t5"}
+
+
+def test_demucs_is_listed_pulled_and_shown_but_makes_no_music(toccata, local: LocalHub):
+    said = {"klass": "demucs.htdemucs.HTDemucs", "args": "[]", "kwargs": '{"channels": 48}'}
+    weights = save({"weight": torch.ones(400)}, said)
+    local.files[DEMUCS] = {"htdemucs.yaml": b"models: ['955717e8']", "955717e8.safetensors": weights}
+    rows = {row["name"]: row for row in map(json.loads, toccata("models", "list", "--json")[1].splitlines())}
+    assert (rows[DEMUCS]["family"], rows[DEMUCS]["licence"], rows[DEMUCS]["here"]) == ("demucs", "MIT", False)
+    told = json.loads(toccata("models", "pull", DEMUCS, "--yes", "--json")[1])
+    assert told["files"].keys() == local.files[DEMUCS].keys()
+    shown = json.loads(toccata("models", "show", DEMUCS, "--json")[1])
+    assert shown["weights_sha256"] == told["weights_sha256"]
+    assert shown["config"] == {"955717e8": {"klass": said["klass"], "args": [], "kwargs": {"channels": 48}}}
+    code, _, err = toccata("generate", "piano", "--model", DEMUCS)
+    assert code == 2
+    assert f"error: {DEMUCS} makes no music (its family is demucs)" in err
 
 
 def test_a_model_that_was_fetched_without_its_licence_warns_with_it(toccata, local: LocalHub):

@@ -23,6 +23,7 @@ from toccata.weights.fetch import fetch
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
 T5, CODEC, MEDIUM = "google-t5/t5-base", "facebook/encodec_48khz", "facebook/musicgen-medium"
+DEMUCS = "adefossez/HTDemucs"
 torch.manual_seed(0)
 WEIGHTS = save({"weight": torch.randn(50, 200)})
 BESIDE = {"config.json": b'{"model_type": "t5"}', "tokenizer.json": b"{}"}
@@ -206,6 +207,17 @@ def test_a_repository_that_has_changed_is_told(hub: LocalHub):
     hub.files[T5] = {**BESIDE, "model.safetensors.index.json": b"{}", "model-00001-of-00002.safetensors": WEIGHTS}
     with pytest.raises(WeightsError, match="no weights that toccata can read"):
         fetch(T5, endpoint=hub.url)
+
+
+def test_weights_that_a_publisher_names_his_own_way_arrive_beside_their_list(hub: LocalHub):
+    models = {f"{name}.safetensors": WEIGHTS for name in ("955717e8", "0123abcd")}
+    beside = {"model.safetensors": WEIGHTS, "../955717e8.safetensors": WEIGHTS, "955717e8.th": WEIGHTS}
+    hub.files[DEMUCS] = {"htdemucs.yaml": b"models: ['955717e8', '0123abcd']", **models, **beside}
+    folder = fetch(DEMUCS, endpoint=hub.url)
+    assert {path.name for path in folder.iterdir()} == {"htdemucs.yaml", *models}
+    found = store.fetched(model(DEMUCS))
+    assert found is not None
+    assert len(found.sha256) == 64
 
 
 def test_a_name_that_is_not_public_or_not_supported_is_told(hub: LocalHub):

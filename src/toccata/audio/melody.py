@@ -12,6 +12,7 @@ from torch import Tensor
 from toccata.audio.chroma import HOP, N_FFT, chromagram, strongest
 from toccata.audio.resample import resample
 from toccata.audio.separation import without_drums_and_bass
+from toccata.audio.stems import Demucs
 from toccata.errors import InputError
 
 SAMPLE_RATE = 32000
@@ -32,13 +33,15 @@ class Melody:
         return self.hot_TC[(seconds * FRAME_RATE).round().long() % len(self.hot_TC)]
 
 
-def melody_of(samples_CN: np.ndarray, sample_rate: int, rests: bool = True) -> Melody:
+def melody_of(samples_CN: np.ndarray, sample_rate: int, rests: bool = True, demucs: Demucs | None = None) -> Melody:
     """The melody of a recording (float, [-1, 1]); drums and bass are taken out first (MusicGen, section 2.3).
 
-    Without ``rests`` every frame has a pitch, as the published models were taught. Raises ``InputError`` for sound that
-    is silent, not finite, or shorter than half a second.
+    That is done by ``demucs``, or, without it, by toccata's own filter. Without ``rests`` every frame has a pitch, as
+    the published models were taught. Raises ``InputError`` for sound that is silent, not finite, or shorter than half a
+    second.
     """
-    wave = np.atleast_2d(samples_CN).mean(0)
+    samples_CN = np.atleast_2d(samples_CN)
+    wave = samples_CN.mean(0)
     if not np.isfinite(wave).all():
         raise InputError("the melody holds samples that are no numbers; record or export it again")
     if len(wave) < SHORTEST_SECONDS * sample_rate:
@@ -46,7 +49,9 @@ def melody_of(samples_CN: np.ndarray, sample_rate: int, rests: bool = True) -> M
     if np.abs(wave).max(initial=0.0) < QUIET:
         raise InputError("the melody is silent; record it louder")
     mono = torch.from_numpy(resample(wave[None].astype(np.float32), sample_rate, SAMPLE_RATE)[0])
-    pitched = without_drums_and_bass(mono, SAMPLE_RATE)
+    pitched = (
+        demucs.pitched(samples_CN, sample_rate, SAMPLE_RATE) if demucs else without_drums_and_bass(mono, SAMPLE_RATE)
+    )
     if float(pitched.abs().max()) < QUIET:
         raise InputError("nothing but drums and bass was heard in the melody; hum, whistle or play a tune")
     chroma_CT = chromagram(pitched, SAMPLE_RATE)

@@ -37,7 +37,11 @@ def generate(
     count: Annotated[int, typer.Option(help="Clips to make, with seeds SEED, SEED+1, ...: NAME-1, NAME-2, ...")] = 1,
     model: Annotated[str, typer.Option(help="A model's name (toccata models list) or folder.")] = "musicgen-mini",
     melody: Annotated[
-        Path | None, typer.Option(help="Sound file with a tune (hummed, whistled, played) to take up.")
+        Path | None,
+        typer.Option(
+            help="Sound file with a tune (hummed, whistled, played) to take up. Drums and bass in it are left out, by"
+            " Demucs where it is installed and pulled."
+        ),
     ] = None,
     continue_: Annotated[Path | None, typer.Option("--continue", help="Sound file to go on from.")] = None,
     story: Annotated[

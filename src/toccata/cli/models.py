@@ -54,7 +54,12 @@ def show(
 
     public = catalogue.find(name)
     found = public and store.fetched(public)
-    config = published.read_settings(folder) if found else checkpoint.read_config(folder)
+    if public and public.family == "demucs":
+        from toccata.audio import stems
+
+        config = stems.read_settings(folder)
+    else:
+        config = published.read_settings(folder) if found else checkpoint.read_config(folder)
     sha256 = found.sha256 if found else checkpoint.sha256(folder)
     shown = {"name": name, "folder": str(folder), "weights_sha256": sha256, "config": config}
     if as_json:

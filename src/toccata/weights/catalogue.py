@@ -26,8 +26,9 @@ _SENTENCES = {
 class Public:
     """A model that somebody else published under ``name``.
 
-    ``size`` in bytes, ``sample_rate`` in Hz; ``files`` are needed besides the weights. Where ``supported`` is False,
-    toccata knows the model but cannot read it.
+    ``size`` in bytes, ``sample_rate`` in Hz; ``files`` are needed besides the weights. ``weights`` is a regular
+    expression for the names of the weights files, where they are not those that transformers gives. Where ``supported``
+    is False, toccata knows the model but cannot read it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Public:
     sample_rate: int | None
     files: tuple[str, ...]
     note: str = ""
+    weights: str = ""
     supported: bool = True
 
     @property
@@ -86,6 +88,11 @@ PUBLIC = (
     ),
     Public("facebook/encodec_48khz", "encodec", "MIT", 76_300_000, 48_000, _CODEC),
     Public("google-t5/t5-base", "t5", "Apache-2.0", 893_000_000, None, _TEXT),
+    Public(
+        "adefossez/HTDemucs", "demucs", "MIT", 84_000_000, 44_100, ("htdemucs.yaml",),
+        note="melodies go through it where its package is here too: pip install 'toccata[separation]'",
+        weights=r"[0-9a-f]{8}\.safetensors",
+    ),
 )  # fmt: skip
 ALIASES = {"t5-base": "google-t5/t5-base"}
 

@@ -96,12 +96,15 @@ def sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
-    """Copy ``tensors`` into ``module``; raises ``WeightsError`` with the first name or shape that does not fit."""
+def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path, assign: bool = False) -> None:
+    """Copy ``tensors`` into ``module``, or, with ``assign``, let them replace its own.
+
+    Raises ``WeightsError`` with the first name or shape that does not fit.
+    """
     wanted = module.state_dict()
     missing, foreign = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
     wrong = [name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape]
     for names, fault in ((missing, "lack"), (foreign, "have the unknown"), (wrong, "have another shape for")):
         if names:
             raise WeightsError(f"the weights in {source} are of another model: they {fault} {min(names)!r}")
-    module.load_state_dict(tensors)
+    module.load_state_dict(tensors, assign=assign)

@@ -132,7 +132,9 @@ def _needed(model: Public, endpoint: str | None) -> tuple[str, list[_Remote]]:
 
 
 def _weights(model: Public, there: set[str]) -> list[str]:
-    """safetensors if there are any, else pickles; whole, else in shards with their index."""
+    """Those that the catalogue describes; else safetensors, else pickles; whole, else in shards with their index."""
+    if own := [name for name in sorted(there) if re.fullmatch(model.weights, name)]:
+        return own
     for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
         whole, index = f"{stem}.{suffix}", f"{stem}.{suffix}.index.json"
         if whole in there:

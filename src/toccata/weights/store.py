@@ -8,6 +8,7 @@ a network or the hub's library.
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -96,6 +97,12 @@ def accepted(model: Public) -> bool:
         return json.loads((place(model) / _LICENCE).read_text(encoding="utf-8"))["licence"] == model.licence
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def remind(model: Public) -> None:
+    """Warn with the model's licence where nobody has accepted it on this machine; Python tells each place once."""
+    if not accepted(model):
+        warnings.warn(f"{model.terms()}\nTo accept: toccata models pull {model.name}", stacklevel=2)
 
 
 def _size(path: Path) -> int | None:

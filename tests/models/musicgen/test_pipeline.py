@@ -104,6 +104,16 @@ def test_a_melody_matters_and_a_silent_one_is_refused(model, tune):
         model.generate("slow piano", 1.0, melody=Clip(np.zeros((1, 24000), np.float32), 24000))
 
 
+def test_a_melody_goes_through_demucs_where_it_is_here(model, tune, monkeypatch):
+    class Deaf:
+        def pitched(self, samples_CN, sample_rate, to_rate):
+            return torch.zeros(2 * to_rate)
+
+    monkeypatch.setattr(pipeline, "find_demucs", Deaf)
+    with pytest.raises(InputError, match="nothing but drums and bass"):
+        model.generate("slow piano", 1.0, melody=tune)
+
+
 def test_a_melody_model_as_published_takes_a_melody_before_the_codes(model, tune):
     config = replace(model.network.config, conditioning="prefix", text_sum=False, positions="sinusoidal")
     torch.manual_seed(1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from toccata.audio import io, resample
 from toccata.audio.melody import FRAME_RATE, Melody, melody_of
+from toccata.audio.stems import find_demucs
 from toccata.clip import Clip, Progress
 from toccata.codecs.soundstream import load_soundstream
 from toccata.encoders.features import TextFeatures
@@ -100,7 +101,8 @@ class MusicGen:
         """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
 
         ``options``: guidance, temperature, top_k, top_p as in ``GenerateOptions``; melody, a sound file or a clip whose
-        tune the music takes up, again and again; and progress, a callable.
+        tune the music takes up, again and again (found by Demucs where that was installed and pulled, else by toccata's
+        own filter); and progress, a callable.
         """
         if isinstance(prompt, str | Prompt):
             return Clip.join(self.stream(prompt, seconds, seed, **options))
@@ -181,7 +183,7 @@ class MusicGen:
         config = self.network.config
         if not config.chroma_bins:
             raise InputError(f"{self.name} takes no melody; leave it out or choose a model that does")
-        return melody_of(*sound(melody), rests=config.conditioning == "cross")
+        return melody_of(*sound(melody), rests=config.conditioning == "cross", demucs=find_demucs())
 
     def _code_parts(
         self,
