@@ -112,6 +112,16 @@ def test_a_file_is_embedded_as_its_samples_are(clap: CLAP, tmp_path: Path, suffi
     assert (clap.embed_files(paths) - clap.embed_audio(waves, rate)).abs().max() < 1e-3
 
 
+@pytest.mark.parametrize("rate", [RATE, 11_025, 16_000, 44_100])
+def test_a_file_is_read_once(clap: CLAP, tmp_path: Path, monkeypatch, rate: int):
+    path = tmp_path / "a.wav"
+    io.write(path, sound(3.3, 1, rate).clamp(-1, 1)[None].numpy(), rate, {})
+    opened, stream = [], io.stream
+    monkeypatch.setattr(io, "stream", lambda path, limits: opened.append(path) or stream(path, limits))
+    clap.embed_files([path])
+    assert opened == [path]
+
+
 def test_a_header_that_is_wrong_about_the_length_does_no_harm(clap: CLAP, tmp_path: Path, monkeypatch):
     path = tmp_path / "a.wav"
     io.write(path, sound(5).clamp(-1, 1)[None].numpy(), RATE, {})

@@ -84,17 +84,13 @@ class CLAP(nn.Module):
             raise InputError("there is no sound to embed; give at least one")
         if sample_rate < 1:
             raise InputError(f"a sample rate of {sample_rate} Hz is none; give the one of the sounds")
-        return self._in_batches(
-            draw([wave_N], len(wave_N), self.pictures, generator)
-            for wave_N in (
-                self._at_rate(checked_wave(wave, f"sound {i + 1}"), sample_rate) for i, wave in enumerate(waves)
-            )
-        )
+        checked = (checked_wave(wave, f"sound {i + 1}") for i, wave in enumerate(waves))
+        return self._in_batches(self._draw_wave(wave_CN, sample_rate, generator) for wave_CN in checked)
 
-    def _at_rate(self, wave_CN: Tensor, sample_rate: int) -> Tensor:
+    def _draw_wave(self, wave_CN: Tensor, sample_rate: int, generator: torch.Generator | None) -> tuple[Tensor, bool]:
         mono = wave_CN.detach().cpu().mean(0, keepdim=True).numpy()
         wave_N = torch.from_numpy(resample(mono, sample_rate, self.pictures.sample_rate)[0])
-        return wave_N if len(wave_N) else torch.zeros(1)
+        return draw([wave_N], max(len(wave_N), 1), self.pictures, generator)
 
     def embed_files(
         self, paths: Sequence[Path], limits: io.Limits = LONGEST, generator: torch.Generator | None = None
@@ -110,10 +106,11 @@ class CLAP(nn.Module):
 
     def _draw_file(self, path: Path, limits: io.Limits, generator: torch.Generator | None) -> tuple[Tensor, bool]:
         state = generator.get_state() if generator else None
-        with io.stream(path, limits) as file:
-            length = math.ceil(file.frames * self.pictures.sample_rate / file.sample_rate)
+        length = None
         while True:
             with io.stream(path, limits) as file:
+                if length is None:
+                    length = math.floor(file.frames * self.pictures.sample_rate / file.sample_rate + 0.5)
                 counted = _Counted(at_rate(file, self.pictures.sample_rate))
                 drawn = draw(counted, max(length, 1), self.pictures, generator)
             if counted.length == length:
