@@ -19,6 +19,7 @@ from toccata.encoders.clap_names import laion_configs
 from toccata.encoders.clap_pictures import Pictures
 from toccata.encoders.htsat import HTSATConfig
 from toccata.encoders.joint import AudioTower, JointEncoder, TextTower, similarity
+from toccata.encoders.pann import PANNConfig
 from toccata.encoders.t5 import T5Config, T5Encoder
 from toccata.errors import InputError, WeightsError
 
@@ -40,10 +41,14 @@ def small(fused: bool) -> CLAPConfig:
     return CLAPConfig(replace(AUDIO, fused=fused), TEXT, replace(PICTURES, fused=fused), width=12)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["unfused", "fused"])
+@pytest.fixture(scope="module", params=["unfused", "fused", "pann", "pann, fused"])
 def clap(request) -> CLAP:
     torch.manual_seed(0)
-    made = build(small(request.param), tokeniser()).eval()
+    fused = request.param.endswith("fused") and request.param != "unfused"
+    config = small(fused)
+    if request.param.startswith("pann"):
+        config = replace(config, audio=PANNConfig((8, 8, 16), bands=16, fused=fused))
+    made = build(config, tokeniser()).eval()
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     return made
@@ -107,7 +112,7 @@ def test_crops_stay_in_place_unless_a_generator_draws_them(clap: CLAP):
 def test_a_file_is_embedded_as_its_samples_are(clap: CLAP, tmp_path: Path, suffix: str, rate: int):
     paths = [tmp_path / f"{i}{suffix}" for i in range(3)]
     for path, seconds in zip(paths, (0.3, 1.7, 12.3), strict=True):
-        io.write(path, sound(seconds, 1, rate).clamp(-1, 1).expand(2, -1).numpy(), rate, {})
+        io.write(path, 0.5 * sound(seconds, 1, rate).clamp(-1, 1).expand(2, -1).numpy(), rate, {})
     waves = [torch.from_numpy(io.read(path)[0]) for path in paths]
     assert (clap.embed_files(paths) - clap.embed_audio(waves, rate)).abs().max() < 1e-3
 
@@ -201,6 +206,7 @@ def test_presets_have_the_published_number_of_parameters(config: CLAPConfig, mil
         count = sum(parameter.numel() for parameter in build(config, tokeniser()).parameters())
     assert count / 1e6 == pytest.approx(millions, abs=0.01)
     assert config.pictures.fused == config.audio.fused
+    assert isinstance(config.audio, HTSATConfig)
     assert config.pictures.frames <= config.audio.frames
 
 
@@ -295,7 +301,10 @@ def test_laions_towers_are_told_by_their_weights():
     for (width, _), (words, first) in itertools.product(*(each.items() for each in rows.values())):
         tensors = {"audio.patches.whole.weight": torch.empty(width), "text.words.weight": torch.empty(words)}
         audio, text = laion_configs(tensors, Path("a"))
+        assert isinstance(audio, HTSATConfig)
         assert (audio.width, audio.fused, text.first_position, text.max_tokens) == (width, False, first, 77)
         assert laion_configs({**tensors, "audio.patches.detail.weight": torch.empty(1)}, Path("a"))[0].fused
+    words = {"text.words.weight": torch.empty(50265)}
+    assert laion_configs({**words, "audio.out.weight": torch.empty(1)}, Path("a"))[0] == PANNConfig()
     with pytest.raises(WeightsError, match="holds no CLAP of LAION"):
         laion_configs({}, Path("a"))

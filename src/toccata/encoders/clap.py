@@ -25,6 +25,7 @@ from toccata.encoders.clap_pictures import Pictures, draw
 from toccata.encoders.features import read_tokeniser
 from toccata.encoders.htsat import HTSAT, HTSATConfig, htsat_base, htsat_tiny
 from toccata.encoders.joint import AudioTower, TextTower, checked_texts, checked_wave
+from toccata.encoders.pann import PANN, PANNConfig
 from toccata.errors import InputError, WeightsError
 from toccata.weights import checkpoint, published
 
@@ -38,7 +39,7 @@ _TOGETHER = 8
 class CLAPConfig:
     """What each tower is, how it is fed, and the ``width`` of the space."""
 
-    audio: HTSATConfig = field(default_factory=HTSATConfig)
+    audio: HTSATConfig | PANNConfig = field(default_factory=HTSATConfig)
     text: BertConfig = field(default_factory=lambda: roberta_base(MAX_TOKENS))
     pictures: Pictures = field(default_factory=Pictures)
     width: int = 512
@@ -185,7 +186,8 @@ def at_rate(file: io.Stream, rate: int) -> Iterator[Tensor]:
 
 def build(config: CLAPConfig, tokeniser: Tokenizer) -> CLAP:
     """The published kind, with random weights."""
-    return CLAP(config.pictures, config.width, HTSAT(config.audio), BertEncoder(config.text, tokeniser))
+    audio = HTSAT(config.audio) if isinstance(config.audio, HTSATConfig) else PANN(config.audio)
+    return CLAP(config.pictures, config.width, audio, BertEncoder(config.text, tokeniser))
 
 
 def load_clap(folder: Path) -> CLAP:
@@ -210,8 +212,8 @@ def load_laion_clap(file: Path, tokeniser: Path, config: CLAPConfig | None = Non
     """The CLAP in one of LAION's own checkpoints, turned into safetensors by ``toccata models convert``.
 
     They hold no tokeniser; ``tokeniser`` is a folder with RoBERTa's (or BERT's) tokenizer.json, such as that of
-    laion/clap-htsat-unfused. Without a ``config`` the towers are told by the weights: HTSAT-tiny or -base, fused or
-    not. Raises ``WeightsError`` as ``load_clap`` does.
+    laion/clap-htsat-unfused. Without a ``config`` the towers are told by the weights: HTSAT-tiny, -base or
+    CNN14, fused or not. Raises ``WeightsError`` as ``load_clap`` does.
     """
     tensors = of_laion(published.read_file(file, dtype=torch.float32))
     if config is None:
