@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from toccata.encoders.embedder import Embedder
 
 BUNDLED = Path(__file__).parent / "bundled"
-DEFAULT, DEFAULT_JOINT = "musicgen-mini", "mulan-mini"
+DEFAULT, DEFAULT_JOINT = "musicgen-mini", "laion/larger_clap_music"
 PRECISIONS = ("auto", "fp32", "bf16", "int8", "int4")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -40,7 +40,6 @@ class Model:
 
 KNOWN = (
     Model("musicgen-mini", "musicgen", "Apache-2.0"),
-    Model("mulan-mini", "mulan", "Apache-2.0"),
     Model("soundstream-mini", "soundstream", "Apache-2.0"),
     Model("text-mini", "text", "Apache-2.0"),
 )
@@ -88,7 +87,7 @@ def check_choices(device: str, precision: str) -> None:
 
 
 @overload
-def load(name: Literal["mulan-mini"], device: str = "auto", precision: str = "auto") -> "Embedder": ...
+def load(name: Literal["laion/larger_clap_music"], device: str = "auto", precision: str = "auto") -> "Embedder": ...
 
 
 @overload
@@ -142,7 +141,7 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
             public = catalogue.find(name)
             found = store.fetched(public) if public else None
             return Embedder(load_clap(folder).to(place), name, found.sha256 if found else checkpoint.sha256(folder))
-    raise InputError(f"{name} compares no music with words (its family is {family}); choose {DEFAULT_JOINT} or a CLAP")
+    raise InputError(f"{name} compares no music with words (its family is {family}); choose a CLAP or a MuLan")
 
 
 def _family(name: str, folder: Path) -> str | None:

@@ -15,7 +15,10 @@ SEARCH_EXAMPLE = '\b\nExample: toccata search "slow sad cello" Music --count 5'
 TAG_EXAMPLE = "\b\nExample: toccata tag song.wav --labels piano,drums,flute"
 _SUFFIX = ".npz"
 
-Joint = Annotated[str, typer.Option("--model", help="A joint encoder's name (toccata models list) or folder.")]
+DEFAULT = "laion/larger_clap_music"
+Joint = Annotated[
+    str, typer.Option("--model", help="A CLAP's name (toccata models list), or a CLAP's or MuLan's folder.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, an object a line.")]
 
@@ -23,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, an o
 def embed(
     files: Annotated[list[Path], typer.Argument(help="Sound files of any length.")],
     out: Annotated[Path, typer.Option(help="File to write, ending in .npz: embeddings (files, width), and files.")],
-    model: Joint = "mulan-mini",
+    model: Joint = DEFAULT,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -63,7 +66,7 @@ def search(
     text: Annotated[str, typer.Argument(help="What it should sound like.")],
     folder: Annotated[Path, typer.Argument(help="A folder of music; the folders in it are searched too.")],
     count: Annotated[int, typer.Option(min=1, help="How many files to name.")] = 10,
-    model: Joint = "mulan-mini",
+    model: Joint = DEFAULT,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +95,7 @@ def search(
 def tag(
     file: Annotated[Path, typer.Argument(help="A sound file.")],
     labels: Annotated[str, typer.Option(help="The labels to choose from, with commas between them.")],
-    model: Joint = "mulan-mini",
+    model: Joint = DEFAULT,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:

@@ -24,6 +24,7 @@ from toccata.encoders.clap_pictures import Pictures, draw
 from toccata.encoders.features import read_tokeniser
 from toccata.encoders.htsat import HTSAT, HTSATConfig, htsat_base, htsat_tiny
 from toccata.encoders.joint import LONGEST, AudioTower, TextTower, at_rate, checked_texts, checked_wave
+from toccata.encoders.pann import PANN, PANNConfig
 from toccata.errors import InputError, WeightsError
 from toccata.weights import checkpoint, published
 
@@ -36,7 +37,7 @@ _TOGETHER = 8
 class CLAPConfig:
     """What each tower is, how it is fed, and the ``width`` of the space."""
 
-    audio: HTSATConfig = field(default_factory=HTSATConfig)
+    audio: HTSATConfig | PANNConfig = field(default_factory=HTSATConfig)
     text: BertConfig = field(default_factory=lambda: roberta_base(MAX_TOKENS))
     pictures: Pictures = field(default_factory=Pictures)
     width: int = 512
@@ -87,17 +88,13 @@ class CLAP(nn.Module):
             raise InputError("there is no sound to embed; give at least one")
         if sample_rate < 1:
             raise InputError(f"a sample rate of {sample_rate} Hz is none; give the one of the sounds")
-        return self._in_batches(
-            draw([wave_N], len(wave_N), self.pictures, generator)
-            for wave_N in (
-                self._at_rate(checked_wave(wave, f"sound {i + 1}"), sample_rate) for i, wave in enumerate(waves)
-            )
-        )
+        checked = (checked_wave(wave, f"sound {i + 1}") for i, wave in enumerate(waves))
+        return self._in_batches(self._draw_wave(wave_CN, sample_rate, generator) for wave_CN in checked)
 
-    def _at_rate(self, wave_CN: Tensor, sample_rate: int) -> Tensor:
+    def _draw_wave(self, wave_CN: Tensor, sample_rate: int, generator: torch.Generator | None) -> tuple[Tensor, bool]:
         mono = wave_CN.detach().cpu().mean(0, keepdim=True).numpy()
         wave_N = torch.from_numpy(resample(mono, sample_rate, self.pictures.sample_rate)[0])
-        return wave_N if len(wave_N) else torch.zeros(1)
+        return draw([wave_N], max(len(wave_N), 1), self.pictures, generator)
 
     def embed_files(
         self, paths: Sequence[Path], limits: io.Limits = LONGEST, generator: torch.Generator | None = None
@@ -113,10 +110,11 @@ class CLAP(nn.Module):
 
     def _draw_file(self, path: Path, limits: io.Limits, generator: torch.Generator | None) -> tuple[Tensor, bool]:
         state = generator.get_state() if generator else None
-        with io.stream(path, limits) as file:
-            length = math.ceil(file.frames * self.pictures.sample_rate / file.sample_rate)
+        length = None
         while True:
             with io.stream(path, limits) as file:
+                if length is None:
+                    length = math.floor(file.frames * self.pictures.sample_rate / file.sample_rate + 0.5)
                 counted = _Counted(at_rate(file, self.pictures.sample_rate))
                 drawn = draw(counted, max(length, 1), self.pictures, generator)
             if counted.length == length:
@@ -180,7 +178,8 @@ class _Counted:
 
 def build(config: CLAPConfig, tokeniser: Tokenizer) -> CLAP:
     """The published kind, with random weights."""
-    return CLAP(config.pictures, config.width, HTSAT(config.audio), BertEncoder(config.text, tokeniser))
+    audio = HTSAT(config.audio) if isinstance(config.audio, HTSATConfig) else PANN(config.audio)
+    return CLAP(config.pictures, config.width, audio, BertEncoder(config.text, tokeniser))
 
 
 def load_clap(folder: Path) -> CLAP:
@@ -205,8 +204,8 @@ def load_laion_clap(file: Path, tokeniser: Path, config: CLAPConfig | None = Non
     """The CLAP in one of LAION's own checkpoints, turned into safetensors by ``toccata models convert``.
 
     They hold no tokeniser; ``tokeniser`` is a folder with RoBERTa's (or BERT's) tokenizer.json, such as that of
-    laion/clap-htsat-unfused. Without a ``config`` the towers are told by the weights: HTSAT-tiny or -base, fused or
-    not. Raises ``WeightsError`` as ``load_clap`` does.
+    laion/clap-htsat-unfused. Without a ``config`` the towers are told by the weights: HTSAT-tiny, -base or
+    CNN14, fused or not. Raises ``WeightsError`` as ``load_clap`` does.
     """
     tensors = of_laion(published.read_file(file, dtype=torch.float32))
     if config is None:

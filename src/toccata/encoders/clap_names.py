@@ -9,6 +9,7 @@ from torch import Tensor
 from toccata.encoders.bert import BertConfig, bert_base, bert_names, join_qkv, roberta_base
 from toccata.encoders.clap_pictures import FILLINGS, Pictures
 from toccata.encoders.htsat import HTSATConfig, htsat_base, htsat_tiny
+from toccata.encoders.pann import PANNConfig
 from toccata.errors import WeightsError
 from toccata.weights import published
 
@@ -63,6 +64,15 @@ _AUDIO_BOTH = {
     ".downsample.reduction.": ".merge.reduce.",
     ".downsample.norm.": ".merge.norm.",
 }
+_PANN_LAION = {f"conv_block{i + 1}.": f"blocks.{i}." for i in range(6)} | {
+    ".bn1.": ".norm1.",
+    ".bn2.": ".norm2.",
+    "fc1.": "out.",
+    "mel_conv2d.": "detail.",
+    "fusion_model.local_att.": "fusion.near.",
+    "fusion_model.global_att.": "fusion.far.",
+    "bn0.": "norm_mel.",
+}
 _ENDS_TRANSFORMERS = {"_projection.linear1.": "_out.0.", "_projection.linear2.": "_out.2."}
 _ENDS_LAION = {"_projection.": "_out."}
 _ENDS_BOTH = {"logit_scale_a": "scale_audio", "logit_scale_t": "scale_text"}
@@ -70,6 +80,7 @@ _DERIVED = (".relative_position_index", ".attn_mask")
 _TRAINING = (
     "audio_branch.tscam_conv.",
     "audio_branch.head.",
+    "audio_branch.fc_audioset.",
     "audio_branch.spectrogram_extractor.",
     "audio_branch.logmel_extractor.",
     "audio_transform.",
@@ -147,20 +158,23 @@ def of_laion(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     bare = {name.removeprefix("state_dict.").removeprefix("module."): tensor for name, tensor in inside.items()}
     kept = {name: tensor for name, tensor in bare.items() if not name.startswith(_TRAINING)}
     audio, text, ends = _split(kept, "audio_branch.", "text_branch.")
-    return _joined(audio, _AUDIO_LAION, text, ends, _ENDS_LAION)
+    return _joined(audio, _PANN_LAION if "fc1.weight" in audio else _AUDIO_LAION, text, ends, _ENDS_LAION)
 
 
-def laion_configs(tensors: Mapping[str, Tensor], source: Path) -> tuple[HTSATConfig, BertConfig]:
+def laion_configs(tensors: Mapping[str, Tensor], source: Path) -> tuple[HTSATConfig | PANNConfig, BertConfig]:
     """The towers that ``of_laion``'s weights are of; raises ``WeightsError`` where toccata has no such.
 
-    LAION trained HTSAT-tiny and HTSAT-base, with RoBERTa or BERT.
+    LAION's code trains HTSAT-tiny, HTSAT-base and PANN's CNN14, with RoBERTa or BERT.
     """
-    fused = "audio.patches.detail.weight" in tensors
+    fused = "audio.patches.detail.weight" in tensors or "audio.detail.0.weight" in tensors
     rows = [len(tensors.get(name, ())) for name in ("audio.patches.whole.weight", "text.words.weight")]
-    audio = next((config for config in (htsat_tiny(fused), htsat_base(fused)) if config.width == rows[0]), None)
+    audio: HTSATConfig | PANNConfig | None = PANNConfig(fused=fused) if "audio.out.weight" in tensors else None
+    audio = next((config for config in (htsat_tiny(fused), htsat_base(fused)) if config.width == rows[0]), audio)
     text = next((config for config in (roberta_base(77), bert_base(77)) if config.vocabulary == rows[1]), None)
     if audio is None or text is None:
-        raise WeightsError(f"{source} holds no CLAP of LAION with HTSAT and RoBERTa or BERT; toccata reads those only")
+        raise WeightsError(
+            f"{source} holds no CLAP of LAION with HTSAT or CNN14 and RoBERTa or BERT; give one that does"
+        )
     return audio, text
 
 

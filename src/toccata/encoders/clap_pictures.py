@@ -7,6 +7,7 @@ with the length; what does is reading the sound once, block by block.
 Shapes: N samples, T frames, M mel bands, P pictures (1, or the whole and three crops).
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -118,11 +119,11 @@ def gathered(blocks: Iterable[Tensor], frames_T: Tensor, length: int, pictures: 
     offsets = torch.arange(-half, half)
     windows = torch.zeros(len(frames_T), pictures.window)
     # A window that reaches over an end is folded back, and stays within half a window of it.
-    first_T = torch.minimum(centres_T - half, torch.tensor(length - 1 - half)).clamp(min=0)
-    last_T = torch.maximum(centres_T + half - 1, torch.tensor(half)).clamp(max=length - 1)
+    firsts = (centres_T - half).clamp(0, max(length - 1 - half, 0)).tolist()
+    lasts = (centres_T + half - 1).clamp(min(half, length - 1), length - 1).tolist()
     start = 0
     for block in blocks:
-        rows = slice(int((last_T < start).sum()), int((first_T < start + len(block)).sum()))
+        rows = slice(bisect_left(lasts, start), bisect_left(firsts, start + len(block)))
         if rows.start < rows.stop:
             at = (centres_T[rows, None] + offsets).abs()
             at = torch.where(at < length, at, 2 * (length - 1) - at) - start
@@ -145,11 +146,13 @@ def log_mel(windows: Tensor, pictures: Pictures) -> Tensor:
 
 def _cut(blocks: Iterable[Tensor], start: int, length: int) -> Tensor:
     """``length`` samples from ``start``; the rest is let go by as it comes."""
-    return torch.cat(list(_within(blocks, start, start + length)))
+    parts = list(_within(blocks, start, start + length))
+    return torch.cat(parts) if parts else torch.zeros(1)
 
 
 def _within(blocks: Iterable[Tensor], start: int, stop: int) -> Iterator[Tensor]:
     at = 0
     for block in blocks:
-        yield block[max(start - at, 0) : max(stop - at, 0)]
+        if at < stop and start < at + len(block):
+            yield block[max(start - at, 0) : stop - at]
         at += len(block)

@@ -309,7 +309,7 @@ def averaged(model: MuLan, ema: EMA) -> Iterator[None]:
 
 
 def publish(recipe: MuLanRecipe, model: MuLan, step: int) -> None:
-    """Write the weights as they are now as a model that ``toccata.load_joint`` opens."""
+    """Write the weights as they are now as a model that ``toccata.load`` opens."""
     card = {"name": f"mulan-{recipe.preset}", "steps": step, "pairs": step * recipe.batch}
     save_mulan(recipe.out / "model", model, **card, **provenance(recipe.device))
 
