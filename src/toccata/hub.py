@@ -12,7 +12,7 @@ from toccata.weights import catalogue, store
 from toccata.weights.catalogue import Public
 
 if TYPE_CHECKING:
-    from toccata.encoders.embedder import Embedder
+    from toccata.search.embedder import Embedder
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT, DEFAULT_JOINT = "musicgen-mini", "laion/larger_clap_music"
@@ -125,8 +125,8 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
     """Load a model that holds music and words in one space (MuLan, CLAP), as ``load`` does."""
     check_choices(device, "auto")
     folder = find(name)
-    from toccata.encoders.embedder import Embedder
     from toccata.models.musicgen.pipeline import pick_device
+    from toccata.search.embedder import Embedder
     from toccata.weights import checkpoint
 
     place = str(pick_device(device))

@@ -82,7 +82,7 @@ def test_wrong_input_is_one_line(toccata, model, tmp_path):
     ):
         model_given = [] if "--model" in arguments else ["--model", model]
         code, out, err = toccata(*arguments, *model_given)
-        assert (code, out) == (2, ""), arguments
+        assert (code, out) == (2, b""), arguments
         assert err.splitlines()[-1].startswith("error: ")
         assert says in err.splitlines()[-1]
         assert set(tmp_path.rglob("*")) == before

@@ -74,8 +74,8 @@ def search(
 
     Embeddings are kept on this machine, so only new and changed files are heard the next time.
     """
-    from toccata.encoders.library import kept_at, library, sounds_below
     from toccata.hub import load_embedder
+    from toccata.search.folder import kept_at, library, sounds_below
 
     sounds_below(folder)
     embedder = load_embedder(model, device)

@@ -74,7 +74,7 @@ class CLAP(nn.Module):
     @property
     def temperature(self) -> float:
         """What training found best to divide similarities by when a sound looks for its text."""
-        return math.exp(-float(self.scale_audio))
+        return math.exp(-float(self.scale_audio.detach()))
 
     def embed_audio(
         self, waves: Sequence[Tensor], sample_rate: int, generator: torch.Generator | None = None

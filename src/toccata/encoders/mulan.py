@@ -116,7 +116,7 @@ class MuLan(nn.Module):
     @property
     def temperature(self) -> float:
         """What training found best to divide similarities by."""
-        return math.exp(-float(self.log_scale))
+        return math.exp(-float(self.log_scale.detach()))
 
     @property
     def device(self) -> torch.device:

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -120,7 +119,7 @@ def train(recipe: MuLanRecipe) -> None:
             ema.update(model)
             step += 1
             if log.due(step):
-                log(step, loss=loss, found=hit, temperature=math.exp(-float(model.log_scale)))
+                log(step, loss=loss, found=hit, temperature=model.temperature)
             last = step == recipe.steps or time.monotonic() > deadline
             if step % 250 == 0 or last:
                 remember(path, model, ema, optimisers, step)

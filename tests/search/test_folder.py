@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from toccata.encoders.library import kept_at, library, sounds_below
 from toccata.errors import InputError
+from toccata.search.folder import kept_at, library, sounds_below
 
 
 class Ear:
@@ -74,7 +74,7 @@ def test_a_damaged_cache_is_made_again(folder, tmp_path):
 
 
 def test_an_interrupted_run_keeps_what_it_heard(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("toccata.encoders.library._SAVE_EVERY", -1.0)
+    monkeypatch.setattr("toccata.search.folder._SAVE_EVERY", -1.0)
     kept, ear = tmp_path / "kept.npz", Ear()
 
     def stopped(path):
