@@ -11,7 +11,7 @@ FLOORS = {
     "prompt": 1, "nn": 1, "sampling": 1, "weights": 1,
     "audio": 2, "training": 2, "engines": 2,
     "clip": 3, "codecs": 3, "encoders": 3, "data": 3, "corpus": 3,
-    "models": 4, "evaluation": 4,
+    "models": 4, "evaluation": 4, "search": 4,
     "recipes": 5,
     "hub": 6, "server": 6,
     "cli": 7, "__init__": 7,

@@ -4,14 +4,18 @@ import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
 
 from toccata.clip import Generator
 from toccata.errors import InputError, WeightsError
 from toccata.weights import catalogue, store
 from toccata.weights.catalogue import Public
 
+if TYPE_CHECKING:
+    from toccata.search.embedder import Embedder
+
 BUNDLED = Path(__file__).parent / "bundled"
-DEFAULT = "musicgen-mini"
+DEFAULT, DEFAULT_JOINT = "musicgen-mini", "laion/larger_clap_music"
 PRECISIONS = ("auto", "fp32", "bf16", "int8", "int4")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -82,8 +86,16 @@ def check_choices(device: str, precision: str) -> None:
         raise InputError(f"there is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
 
 
-def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> Generator:
-    """Load a model that makes music: a known name or a folder on disk.
+@overload
+def load(name: Literal["laion/larger_clap_music"], device: str = "auto", precision: str = "auto") -> "Embedder": ...
+
+
+@overload
+def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> Generator: ...
+
+
+def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> "Generator | Embedder":
+    """Load a model that makes music, or one that compares music with words: a known name or a folder on disk.
 
     ``device`` is auto, cpu, cuda or mps, ``precision`` auto, fp32, bf16, int8 or int4; auto takes what is best on this
     machine. Raises ``InputError`` for what is not known or makes no music, ``WeightsError`` for missing or damaged
@@ -104,7 +116,32 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
             found = store.fetched(public) if public else None
             sha256 = found.sha256 if found else ""
             return load_public(folder, name, sha256, device, precision, t5.folder if t5 else None)
+        case "mulan" | "clap":
+            return load_embedder(name, device)
     raise InputError(f"{name} makes no music (its family is {family}); load one that does, such as {DEFAULT}")
+
+
+def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder":
+    """Load a model that holds music and words in one space (MuLan, CLAP), as ``load`` does."""
+    check_choices(device, "auto")
+    folder = find(name)
+    from toccata.models.musicgen.pipeline import pick_device
+    from toccata.search.embedder import Embedder
+    from toccata.weights import checkpoint
+
+    place = str(pick_device(device))
+    match family := _family(name, folder):
+        case "mulan":
+            from toccata.encoders.mulan import load_mulan
+
+            return Embedder(load_mulan(folder, place), name, checkpoint.sha256(folder))
+        case "clap":
+            from toccata.encoders.clap import load_clap
+
+            public = catalogue.find(name)
+            found = store.fetched(public) if public else None
+            return Embedder(load_clap(folder).to(place), name, found.sha256 if found else checkpoint.sha256(folder))
+    raise InputError(f"{name} compares no music with words (its family is {family}); choose a CLAP or a MuLan")
 
 
 def _family(name: str, folder: Path) -> str | None:

@@ -192,3 +192,30 @@ def test_ogg_pages_hold_valid_checksums():
     assert checksum(bytes(page)) == stored
     page[30] ^= 1
     assert checksum(bytes(page)) != stored
+
+
+@pytest.mark.parametrize("suffix", io.FORMATS)
+def test_blocks_of_a_file_are_the_file(tmp_path: Path, suffix: str):
+    io.write(tmp_path / f"a{suffix}", sine(3.3), RATE, {})
+    with io.stream(tmp_path / f"a{suffix}") as file:
+        blocks = list(file.blocks)
+        assert (file.sample_rate, file.channels) == (RATE, 2)
+        assert file.frames == pytest.approx(3.3 * RATE, abs=2000)
+    assert max(block.shape[1] for block in blocks) <= RATE
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), io.read(tmp_path / f"a{suffix}")[0])
+
+
+def test_blocks_are_guarded_as_a_whole_file_is(tmp_path: Path):
+    broken = sine(3.0)
+    broken[0, -5] = np.nan
+    soundfile.write(tmp_path / "nan.wav", broken.T, RATE, subtype="FLOAT")
+    io.write(tmp_path / "empty.wav", sine(0), RATE, {})
+    io.write(tmp_path / "long.wav", sine(3.0), RATE, {})
+    for name, sentence, limits in (
+        ("nan.wav", "not finite", io.Limits()),
+        ("empty.wav", "holds no sound", io.Limits()),
+        ("long.wav", "too long", io.Limits(max_seconds=2)),
+        ("gone.wav", "does not exist", io.Limits()),
+    ):
+        with pytest.raises(InputError, match=sentence), io.stream(tmp_path / name, limits) as file:
+            list(file.blocks)

@@ -4,12 +4,14 @@ import ast
 import json
 import os
 import pickle
+import re
 import struct
 import zipfile
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -44,6 +46,24 @@ def test_a_nested_checkpoint_keeps_its_values_under_dotted_names(tmp_path: Path,
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
     assert all(found[name].dtype == tensor.dtype for name, tensor in expected.items())
     assert read_notes(file) == {"xp.cfg": "lr: 0.1\nname: é", "epoch": 7}
+
+
+@pytest.mark.parametrize("core", ["core", "_core"])
+def test_numpys_numbers_beside_the_tensors_are_kept(tmp_path: Path, out: Path, core: str):
+    numbers = {"best": np.float64(0.25), "loss": np.float32(1.5), "step": np.int64(-7), "done": np.bool_(True)}
+    source = tmp_path / "clap.pt"
+    torch.save({"state": {"a": torch.ones(2)}, **numbers}, source, _use_new_zipfile_serialization=False)
+    source.write_bytes(re.sub(rb"numpy\._?core\.", f"numpy.{core}.".encode(), source.read_bytes()))
+    (file,) = convert(source, out)
+    assert load_file(file).keys() == {"state.a"}
+    assert read_notes(file) == {name: value.item() for name, value in numbers.items()}
+
+
+def test_numpys_objects_are_refused(tmp_path: Path, out: Path):
+    torch.save({"a": torch.ones(2), "b": np.datetime64("2024-01-01")}, tmp_path / "clap.pt")
+    with pytest.raises(WeightsError, match="more than tensors"):
+        convert(tmp_path / "clap.pt", out)
+    assert nothing_left(out)
 
 
 def test_a_folder_of_shards_becomes_one_that_is_read(tmp_path: Path, out: Path):

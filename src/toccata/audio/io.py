@@ -55,6 +55,42 @@ def read(path: str | os.PathLike[str], limits: Limits = Limits()) -> tuple[np.nd
     return peak_limit(samples), file.samplerate
 
 
+@dataclass(frozen=True)
+class Stream:
+    """An open sound file: ``blocks`` are float32 (channels, samples), a second or less each, as they are in the file.
+
+    ``frames`` is the length in samples that the header tells, which the blocks need not keep to; ``sample_rate`` in Hz.
+    """
+
+    sample_rate: int
+    channels: int
+    frames: int
+    blocks: Iterator[np.ndarray]
+
+
+@contextmanager
+def stream(path: str | os.PathLike[str], limits: Limits = Limits()) -> Iterator[Stream]:
+    """A sound file in blocks, for what is too long to be held whole; raises ``InputError`` as ``read`` does.
+
+    What the header tells is checked at once, the rest as the blocks are taken. Nothing is scaled.
+    """
+    path = Path(path)
+    with _opened(path, limits) as file:
+        _check_header(path, file, limits)
+        yield Stream(file.samplerate, file.channels, file.frames, _finite_blocks(path, file, limits))
+
+
+def _finite_blocks(path: Path, file: soundfile.SoundFile, limits: Limits) -> Iterator[np.ndarray]:
+    empty = True
+    for block in _blocks(path, file, limits):
+        if not np.isfinite(block).all():
+            raise InputError(f"{path} holds samples that are not finite numbers; export it again")
+        empty = False
+        yield block.T
+    if empty:
+        raise InputError(f"{path} holds no sound; give a file with at least one sample")
+
+
 @contextmanager
 def _opened(path: Path, limits: Limits) -> Iterator[soundfile.SoundFile]:
     try:
@@ -94,13 +130,17 @@ def _check_length(path: Path, frames: int, file: soundfile.SoundFile, limits: Li
 
 
 def _decode(path: Path, file: soundfile.SoundFile, limits: Limits) -> np.ndarray:
-    blocks: list[np.ndarray] = [np.zeros((0, file.channels), np.float32)]
+    blocks = [np.zeros((0, file.channels), np.float32), *_blocks(path, file, limits)]
+    return np.ascontiguousarray(np.concatenate(blocks).T)
+
+
+def _blocks(path: Path, file: soundfile.SoundFile, limits: Limits) -> Iterator[np.ndarray]:
+    """(samples, channels), a second at a time, their length checked as they come."""
     frames = 0
     while len(block := file.read(file.samplerate, dtype="float32", always_2d=True)):
         frames += len(block)
         _check_length(path, frames, file, limits)
-        blocks.append(np.asarray(block, np.float32))
-    return np.ascontiguousarray(np.concatenate(blocks).T)
+        yield np.asarray(block, np.float32)
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:

@@ -3,33 +3,46 @@
 Shapes: B batch, N samples, T frames, M mel bands, F frequency bins.
 """
 
+import math
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 
-def _hz_to_mel(hz: Tensor) -> Tensor:
+def _hz_to_mel(hz: float) -> float:
     """Slaney's scale: linear below 1 kHz, logarithmic above."""
-    return torch.where(
-        hz < 1000, hz * 3 / 200, 15 + torch.log(hz.clamp(min=1e-5) / 1000) * 27 / torch.log(torch.tensor(6.4))
-    )
+    return hz * 3 / 200 if hz < 1000 else 15 + math.log(hz / 1000) * 27 / math.log(6.4)
 
 
 def _mel_to_hz(mel: Tensor) -> Tensor:
-    return torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp((mel - 15) * torch.log(torch.tensor(6.4)) / 27))
+    return torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp((mel - 15) * math.log(6.4) / 27))
 
 
 @lru_cache(maxsize=32)
-def mel_filters(sample_rate: int, n_fft: int, bands: int, low: float = 0.0, high: float | None = None) -> Tensor:
-    """Triangular Slaney-normalised filters (M, F), from ``low`` to ``high`` Hz (half the rate by default)."""
-    first, last = _hz_to_mel(torch.tensor([low, high or sample_rate / 2])).tolist()
-    mels = torch.linspace(first, last, bands + 2, dtype=torch.float64)
-    hz = _mel_to_hz(mels)
+def mel_filters(
+    sample_rate: int, n_fft: int, bands: int, low: float = 0.0, high: float | None = None, htk: bool = False
+) -> Tensor:
+    """Triangular filters (M, F), from ``low`` to ``high`` Hz (half the rate by default).
+
+    On Slaney's scale and normalised to equal areas, as librosa has them; or, with ``htk``, on HTK's logarithmic scale
+    with peaks of 1, as torchaudio has them.
+    """
+    hz = _htk_edges(bands, low, high or sample_rate / 2) if htk else _slaney_edges(bands, low, high or sample_rate / 2)
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     rise = (bins[None] - hz[:-2, None]) / (hz[1:-1] - hz[:-2])[:, None]
     fall = (hz[2:, None] - bins[None]) / (hz[2:] - hz[1:-1])[:, None]
-    return (torch.minimum(rise, fall).clamp(min=0) * (2 / (hz[2:] - hz[:-2]))[:, None]).float()
+    triangles = torch.minimum(rise, fall).clamp(min=0)
+    return triangles.float() if htk else (triangles * (2 / (hz[2:] - hz[:-2]))[:, None]).float()
+
+
+def _slaney_edges(bands: int, low: float, high: float) -> Tensor:
+    return _mel_to_hz(torch.linspace(_hz_to_mel(low), _hz_to_mel(high), bands + 2, dtype=torch.float64))
+
+
+def _htk_edges(bands: int, low: float, high: float) -> Tensor:
+    first, last = math.log1p(low / 700), math.log1p(high / 700)
+    return 700 * torch.linspace(first, last, bands + 2, dtype=torch.float64).expm1()
 
 
 def magnitudes(wave_BN: Tensor, n_fft: int, hop: int, center: bool = True) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from toccata.cli import DONE, USER, codec, corpus, generate, models, train
+from toccata.cli import DONE, USER, codec, corpus, generate, joint, models, train
 from toccata.errors import ToccataError
 from toccata.version import __version__
 
@@ -41,6 +41,9 @@ app.add_typer(corpus.app, name="corpus")
 app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=codec.ENCODE_EXAMPLE)(codec.encode)
 app.command(epilog=codec.DECODE_EXAMPLE)(codec.decode)
+app.command(epilog=joint.EMBED_EXAMPLE)(joint.embed)
+app.command(epilog=joint.SEARCH_EXAMPLE)(joint.search)
+app.command(epilog=joint.TAG_EXAMPLE)(joint.tag)
 
 
 def _usage(error: Any) -> str:

@@ -134,6 +134,10 @@ class T5Encoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.RMSNorm(config.width, config.epsilon)
 
+    @property
+    def width(self) -> int:
+        return self.config.width
+
     def tokenise(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """``ids_BL`` (int64), each text's closed by the end token, and ``mask_BL`` (True on tokens).
 
@@ -156,6 +160,10 @@ class T5Encoder(nn.Module):
             x = block(x, bias_BHLL)
         tokens_BLD = self.norm(x) * mask_BL[..., None]
         return TextFeatures(tokens_BLD, mask_BL, F.normalize(tokens_BLD.sum(1), dim=-1))
+
+    def summarise(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """The mean of the tokens, at unit length: (B, D)."""
+        return self(ids_BL, mask_BL).pooled_BD
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> TextFeatures:

@@ -65,11 +65,11 @@ def _attend_by_products(q_BHSE: Tensor, k_BHLE: Tensor, v_BHLE: Tensor, mask_BL:
 class SelfAttention(nn.Module):
     """Attention of each step to itself and what came before (``causal``) or to all steps."""
 
-    def __init__(self, width: int, heads: int, causal: bool = True) -> None:
+    def __init__(self, width: int, heads: int, causal: bool = True, bias: bool = False) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
+        self.qkv = nn.Linear(width, 3 * width, bias=bias)
+        self.out = nn.Linear(width, width, bias=bias)
 
     def forward(
         self,

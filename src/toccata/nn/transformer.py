@@ -15,16 +15,24 @@ class Block(nn.Module):
     """Self-attention, optionally cross-attention to a condition, then a GELU feed-forward; each after a layer norm."""
 
     def __init__(
-        self, width: int, heads: int, inner: int, cross: bool, causal: bool = True, dropout: float = 0.0
+        self,
+        width: int,
+        heads: int,
+        inner: int,
+        cross: bool,
+        causal: bool = True,
+        dropout: float = 0.0,
+        bias: bool = False,
     ) -> None:
+        """``bias`` is for self-attention and feed-forward, as vision transformers have it."""
         super().__init__()
         self.norm_self = nn.LayerNorm(width)
-        self.attention = SelfAttention(width, heads, causal)
+        self.attention = SelfAttention(width, heads, causal, bias)
         self.norm_cross = nn.LayerNorm(width) if cross else None
         self.cross = CrossAttention(width, heads) if cross else None
         self.norm_inner = nn.LayerNorm(width)
-        self.up = nn.Linear(width, inner, bias=False)
-        self.down = nn.Linear(inner, width, bias=False)
+        self.up = nn.Linear(width, inner, bias=bias)
+        self.down = nn.Linear(inner, width, bias=bias)
         self.dropout = dropout
 
     def condition(self, text_BLD: Tensor) -> tuple[Tensor, Tensor]:

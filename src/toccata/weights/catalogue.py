@@ -56,11 +56,16 @@ class Public:
 _CODEC = ("config.json", "preprocessor_config.json")
 _TEXT = ("config.json", "tokenizer.json")
 _MUSICGEN = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json")
+_CLAP = ("config.json", "preprocessor_config.json", "tokenizer.json")
 _NONE = "not stated"
 
 
 def _musicgen(name: str, size: float) -> Public:
     return Public(f"facebook/musicgen-{name}", "musicgen", "CC-BY-NC-4.0", round(size * 1e9), 32_000, _MUSICGEN)
+
+
+def _clap(name: str, size: float) -> Public:
+    return Public(f"laion/{name}", "clap", "Apache-2.0", round(size * 1e6), 48_000, _CLAP)
 
 
 PUBLIC = (
@@ -87,6 +92,10 @@ PUBLIC = (
         note="its page names no licence; audiocraft, which it belongs to, puts its weights under CC-BY-NC-4.0",
     ),
     Public("facebook/encodec_48khz", "encodec", "MIT", 76_300_000, 48_000, _CODEC),
+    _clap("clap-htsat-fused", 616),
+    _clap("clap-htsat-unfused", 617),
+    _clap("larger_clap_music", 778),
+    _clap("larger_clap_general", 778),
     Public("google-t5/t5-base", "t5", "Apache-2.0", 893_000_000, None, _TEXT),
     Public(
         "adefossez/HTDemucs", "demucs", "MIT", 84_000_000, 44_100, ("htdemucs.yaml",),

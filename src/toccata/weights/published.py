@@ -14,9 +14,9 @@ from toccata.errors import WeightsError
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
-    """What config.json says; raises ``WeightsError`` where it is missing or no JSON object."""
-    return _read_json(folder / "config.json")
+def read_settings(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """What config.json, or another file, says; raises ``WeightsError`` where it is missing or no JSON object."""
+    return _read_json(folder / name)
 
 
 def wrote(folder: Path) -> bool:

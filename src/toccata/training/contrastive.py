@@ -1,0 +1,52 @@
+"""Contrast of pairs: the loss, over all ranks, and large batches by gradient caching.
+
+Shapes: B pairs, D width.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pair_loss(audio_BD: Tensor, text_BD: Tensor, log_scale: Tensor) -> Tensor:
+    """Mean cross-entropy of finding each row's partner among all of the other kind, both ways (MuLan, equation 1).
+
+    Rows of unit length; ``log_scale`` is the logarithm of the inverse temperature. The rows of other ranks, in the
+    same order in both, count as wrong partners too.
+    """
+    first = dist.get_rank() * len(audio_BD) if dist.is_initialized() else 0
+    targets = torch.arange(first, first + len(audio_BD), device=audio_BD.device)
+    scale = log_scale.exp().clamp(max=100)
+    heard = F.cross_entropy(scale * audio_BD @ gathered(text_BD).T, targets)
+    read = F.cross_entropy(scale * text_BD @ gathered(audio_BD).T, targets)
+    return (heard + read) / 2
+
+
+def gathered(rows_BD: Tensor) -> Tensor:
+    """The rows of all ranks in order, with gradients back to each; the same rows where there is one process."""
+    if not dist.is_initialized():
+        return rows_BD
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(rows_BD))
+
+
+def cached_backward(encode: Sequence[Callable[[], Tensor]], loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """Gradients of ``loss(rows)`` where ``rows`` are what all of ``encode`` give, end to end, chunk by chunk.
+
+    As if everything had been encoded at once, in the memory of one chunk (gradient caching, arXiv 2101.06983): encode
+    without gradients, ask the loss what each row should become, and encode again to pass that on. ``encode`` must give
+    the same rows both times. Returns the loss and the rows, both without gradients.
+    """
+    with torch.no_grad():
+        parts = [chunk() for chunk in encode]
+    rows = torch.cat(parts).float().requires_grad_()
+    value = loss(rows)
+    value.backward()
+    assert rows.grad is not None
+    for chunk, wanted in zip(encode, rows.grad.split([len(part) for part in parts]), strict=True):
+        (chunk().float() * wanted).sum().backward()
+    return value.detach(), rows.detach()

@@ -1,0 +1,78 @@
+"""MuLan's recipe on a folder of sounds: it resumes exactly, what it writes loads, hard negatives are alike."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from toccata.audio.io import write
+from toccata.encoders.mulan import WordsConfig, load_mulan, mini
+from toccata.encoders.text import load_text_encoder
+from toccata.errors import InputError
+from toccata.recipes import mulan
+from toccata.training.state import load_state
+
+NOTES = {"low": 110.0, "middle": 330.0, "high": 990.0}
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """A recipe of a tiny MuLan on twelve sounds of three kinds."""
+    tower = replace(mini().audio, bands=32, frames=50, width=48, layers=1)
+    tiny = replace(mini(), audio=tower, text=WordsConfig(64, 1, 2), width=16, bands=32, window_seconds=1.0, levels=2,
+                   vocabulary=4)  # fmt: skip
+    monkeypatch.setitem(mulan.PRESETS, "mini", lambda: tiny)
+    monkeypatch.setattr(mulan, "PIECES", 2)
+    rows = []
+    for index in range(12):
+        name = list(NOTES)[index % 3]
+        wave = 0.3 * np.sin(np.arange(12000) / 8000 * 2 * np.pi * NOTES[name] * (1 + index / 100))
+        write(tmp_path / f"{index}.wav", wave[None].astype(np.float32), 8000, {})
+        rows.append({"path": f"{index}.wav", "captions": [f"{name} flute", f"a {name} note"]})
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return mulan.MuLanRecipe(
+        out=tmp_path / "out", mels=tmp_path / "mels", manifest=tmp_path / "m.jsonl", steps=4, batch=6, chunk=4,
+        workers=0, held_out_shards=2, first_shards=2,
+    )  # fmt: skip
+
+
+def test_it_resumes_exactly_and_its_model_loads(recipe, tmp_path, capsys):
+    mulan.train(replace(recipe, out=tmp_path / "whole"))
+    mulan.train(replace(recipe, out=tmp_path / "parts", minutes=0))
+    assert load_state(tmp_path / "parts/state.safetensors")["step"] == 1
+    mulan.train(replace(recipe, out=tmp_path / "parts"))
+    whole, parts = (load_state(tmp_path / name / "state.safetensors")["model"] for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole if not name.startswith("quantiser"))
+    model = load_mulan(tmp_path / "whole/model")
+    codes = model.quantise(model.embed_text(["high flute"]))
+    assert codes.shape == (1, 2)
+    assert "cosine to what they keep" in capsys.readouterr().out
+
+
+def test_too_small_a_manifest_is_told(recipe, tmp_path):
+    lines = recipe.manifest.read_text().splitlines()[:4]
+    recipe.manifest.write_text("\n".join(lines))
+    with pytest.raises(InputError, match="give at least"):
+        mulan.train(recipe)
+
+
+def test_an_unknown_preset_is_told(recipe):
+    with pytest.raises(InputError, match="unknown preset"):
+        mulan.train(replace(recipe, preset="huge"))
+
+
+def test_hard_negatives_say_nearly_the_same():
+    captions = ["slow sad piano", "fast happy drums", "loud metal guitar", "a solo flute"] * 4
+    chosen = mulan.alike(load_text_encoder(), captions, 8, share=1.0)
+    assert len(set(chosen)) == 8
+    assert len({captions[i] for i in chosen[:4]}) == 1
+    assert mulan.alike(load_text_encoder(), captions, 8, share=0.0) == list(range(8))
+
+
+def test_tags_are_labels_of_the_piece():
+    record = {"genre": "lo_fi", "instruments": ["piano"], "moods": ["sad"], "captions": []}
+    found = mulan.tags(record, torch.Generator().manual_seed(0)).split(", ")
+    assert sorted(found) == ["lo fi", "piano", "sad"]
+    assert mulan.tags({"captions": []}, torch.Generator()) == ""
