@@ -24,7 +24,7 @@ from toccata.evaluation.melody import chroma_cosine
 
 SEED = 30_000
 AIM = 0.6
-SINGERS = ("flute", "violin", "trumpet", "clarinet", "piano", "nylon guitar", "choir aahs", "cello")
+SINGERS = ("flute", "violin", "trumpet", "clarinet", "piano", "nylon guitar", "choir", "cello")
 ASKED = {
     "piano": "a calm piano piece", "guitar": "a folk tune on a nylon-string guitar", "strings": "a string quartet",
     "brass": "a brass band", "organ": "a church organ", "woodwind": "a clarinet and a flute",
