@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from toccata.audio import io
+from toccata.clip import Clip
 from toccata.encoders.mulan import MuLan, WordsConfig, mini, save_mulan, text_tower
+from toccata.hub import load_embedder
 
 
 @pytest.fixture
@@ -89,13 +91,11 @@ def test_wrong_input_is_one_line(toccata, model, tmp_path):
 
 
 def test_python_gives_the_same(model):
-    import toccata
-
-    embedder = toccata.load(str(model))
+    embedder = load_embedder(str(model))
     table = embedder.similarity(["piano", "drums"], ["music/a.wav"])
     assert table.shape == (2, 1)
     found = {tag.label: tag.similarity for tag in embedder.tag("music/a.wav", ["piano", "drums"])}
     assert found == pytest.approx({"piano": float(table[0]), "drums": float(table[1])})
     samples, rate = io.read("music/a.wav")
-    clip = toccata.Clip(samples, rate, "", 0, "", "")
+    clip = Clip(samples, rate, "", 0, "", "")
     torch.testing.assert_close(embedder.embed(clip), embedder.embed("music/a.wav"), atol=1e-3, rtol=1e-3)
