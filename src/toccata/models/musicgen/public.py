@@ -27,7 +27,7 @@ from toccata.models.musicgen.published import (
 from toccata.weights import published
 
 AUDIOCRAFT, AUDIOCRAFT_CODEC = "state_dict.safetensors", "compression_state_dict.safetensors"
-HEADROOM, HEADROOM_WHILE_QUANTISING = 1.25, 1.6  # of the bytes that are read: small took 1.57 in int8
+HEADROOM, HEADROOM_WHILE_QUANTISING = 1.25, 1.6  # of the bytes that are read; see benchmarks/musicgen_whole.py
 
 
 class PairedCodec:
