@@ -43,7 +43,7 @@ def test_it_resumes_exactly_and_its_model_loads(recipe, tmp_path, capsys):
     mulan.train(replace(recipe, out=tmp_path / "parts", minutes=0))
     assert load_state(tmp_path / "parts/state.safetensors")["step"] == 1
     mulan.train(replace(recipe, out=tmp_path / "parts"))
-    whole, parts = (load_state(tmp_path / name / "state.safetensors")["model"] for name in ("whole", "parts"))
+    whole, parts = (load_state(tmp_path / name / "state.safetensors")["learner"] for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole if not name.startswith("quantiser"))
     model = load_mulan(tmp_path / "whole/model")
     codes = model.quantise(model.embed_text(["high flute"]))

@@ -34,7 +34,7 @@ from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_stable_decay
 from toccata.training.provenance import provenance
-from toccata.training.state import load_state, save_state
+from toccata.training.run import remember, resume
 
 PRESETS = {"mini": mini, "full": full, "full-transformer": full_transformer}
 HELD_OUT_SEED = 10_000
@@ -311,20 +311,3 @@ def publish(recipe: MuLanRecipe, model: MuLan, step: int) -> None:
     """Write the weights as they are now as a model that ``toccata.load`` opens."""
     card = {"name": f"mulan-{recipe.preset}", "steps": step, "pairs": step * recipe.batch}
     save_mulan(recipe.out / "model", model, **card, **provenance(recipe.device))
-
-
-def remember(path: Path, model: MuLan, ema: EMA, optimisers: Optimisers, step: int) -> None:
-    state = {"model": model.state_dict(), "ema": ema.shadow, "optimisers": optimisers.state_dict(), "step": step}
-    save_state(path, state)
-
-
-def resume(path: Path, model: MuLan, ema: EMA, optimisers: Optimisers) -> int:
-    """Restore a run and return the step it reached; 0 where there is none."""
-    if not path.exists():
-        return 0
-    state = load_state(path)
-    model.load_state_dict(state["model"])
-    for name, value in state["ema"].items():
-        ema.shadow[name].copy_(value)
-    optimisers.load_state_dict(state["optimisers"])
-    return state["step"]

@@ -29,7 +29,7 @@ from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_stable_decay
 from toccata.training.provenance import provenance
-from toccata.training.state import load_state, save_state
+from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
 from toccata.weights.compact import expand
 
@@ -327,20 +327,3 @@ def publish(recipe: MusicGenRecipe, network: MusicGenNetwork, ema: EMA, step: in
     names = {"name": f"musicgen-{recipe.preset}", "codec": "soundstream-mini", "text": "text-mini"}
     card = {**names, "steps": step, "hours_heard": round(heard, 1), **provenance(recipe.device)}
     save_musicgen(recipe.out / "model", averaged, **card)
-
-
-def remember(path: Path, learner: nn.Module, ema: EMA, optimisers: Optimisers, step: int) -> None:
-    state = {"learner": learner.state_dict(), "ema": ema.shadow, "optimisers": optimisers.state_dict(), "step": step}
-    save_state(path, state)
-
-
-def resume(path: Path, learner: nn.Module, ema: EMA, optimisers: Optimisers) -> int:
-    """Restore a run and return the step it reached; 0 where there is none."""
-    if not path.exists():
-        return 0
-    state = load_state(path)
-    learner.load_state_dict(state["learner"])
-    for name, value in state["ema"].items():
-        ema.shadow[name].copy_(value)
-    optimisers.load_state_dict(state["optimisers"])
-    return state["step"]
