@@ -50,6 +50,17 @@ def test_tokens_keep_pieces_apart():
     assert second.record["captions"] == ["b"]
 
 
+def test_a_crop_stops_before_the_ending_of_its_piece():
+    codes = torch.arange(20, dtype=torch.int16).view(1, 20)
+    sections = [{"name": "intro", "start": 0.0, "end": 6.0}, {"name": "ending", "start": 6.0, "end": 9.0}]
+    record = {"frames": 20, "seconds": 10.0, "sections": sections}
+    (piece,) = pieces(({"codes": codes, "roll": torch.arange(20)[:, None]}, [record]))
+    found = {int(crop(piece, 8, 99, torch.Generator().manual_seed(s)).codes_KT.max()) for s in range(40)}
+    assert found == set(range(7, 12))
+    too_long = crop(piece, 16, 99, torch.Generator().manual_seed(0)).codes_KT[0]
+    assert too_long.tolist() == [*range(12), 99, 99, 99, 99]
+
+
 def test_a_crop_has_its_length_and_marks_what_is_missing():
     codes = torch.arange(12, dtype=torch.int16).view(2, 6)
     (piece,) = pieces(({"codes": codes, "roll": torch.arange(6)[:, None]}, [{"frames": 6}]))

@@ -21,6 +21,13 @@ class TokenPiece:
     roll_TR: Tensor
     record: dict[str, Any]
 
+    @property
+    def body_frames(self) -> int:
+        """Frames before the ending, if the record tells of one: all frames otherwise."""
+        total = self.codes_KT.shape[1]
+        endings = [s["start"] for s in self.record.get("sections", ()) if s["name"] == "ending"]
+        return int(total * endings[0] / self.record["seconds"]) if endings else total
+
 
 def encode_shard(audio: Shard, encode: Callable[[Tensor], Tensor]) -> Shard:
     """Audio pieces -> ``codes`` (K, sum of T) int16, ``roll`` (sum of T, R) uint8 and records with ``frames``.
@@ -55,13 +62,17 @@ class Crop(NamedTuple):
 
 
 def crop(piece: TokenPiece, frames: int, filler: int, generator: torch.Generator, from_start: float = 0.5) -> Crop:
-    """A stretch of ``frames`` frames, from the start with that probability; short pieces are filled up."""
-    total = piece.codes_KT.shape[1]
+    """A stretch of ``frames`` frames, from the start with that probability; short pieces are filled up.
+
+    It stops before the piece's ending: a model that has heard pieces end would end before the time it is asked for.
+    """
+    total = piece.body_frames
     slack = max(total - frames, 0)
     start = int(torch.randint(slack + 1, (), generator=generator))
     if float(torch.rand((), generator=generator)) < from_start:
         start = 0
-    codes, roll = piece.codes_KT[:, start : start + frames].long(), piece.roll_TR[start : start + frames]
+    stop = min(start + frames, total)
+    codes, roll = piece.codes_KT[:, start:stop].long(), piece.roll_TR[start:stop]
     missing = frames - codes.shape[1]
     pad = torch.nn.functional.pad
     return Crop(pad(codes, (0, missing), value=filler), pad(roll, (0, 0, 0, missing)), start)

@@ -51,7 +51,10 @@ class MusicGenRecipe:
     ``key_share`` come with a caption that names their key, where they have one.
     ``short_share`` of the steps hear more and shorter crops (as much music in all): where little has been heard yet,
     only the words can tell what comes.
-    Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start.
+    ``stray_share`` of the crops begin with another piece's music, which is heard but not learnt: what follows is told
+    by the words alone, so a model that strays from its prompt finds back.
+    Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start (fewer than
+    none where more steps were asked for and ``steps_per_shard`` is smaller than it was).
     """
 
     out: Path = Path("runs/musicgen")
@@ -73,6 +76,7 @@ class MusicGenRecipe:
     key_share: float = 0.3
     short_share: float = 0.5
     short_seconds: float = 4.0
+    stray_share: float = 0.25
     word_steps: int = 1500
     word_batch: int = 128
     ema: float = 0.99
@@ -89,9 +93,11 @@ class MusicGenRecipe:
 
 
 class Batch(NamedTuple):
-    """Crops of B pieces: codes_BKT, roll_BTR, melodies (one-hot, NaN for none), captions, and the pieces' labels."""
+    """Crops of B pieces: codes_BKT, those of them to learn (filler elsewhere), roll_BTR, melodies (one-hot, NaN for
+    none), captions, and the pieces' labels."""
 
     codes_BKT: Tensor
+    asked_BKT: Tensor
     roll_BTR: Tensor
     chroma_BTC: Tensor
     captions: list[str]
@@ -135,7 +141,7 @@ def train(recipe: MusicGenRecipe) -> None:
     learner = nn.ModuleDict({"network": network, "heads": heads}).to(recipe.device)
     path = recipe.out / "state.safetensors"
     store = token_store(recipe, recipe.seed)
-    with made_ahead(store, 0, 10**6, recipe.workers, ahead=recipe.first_shards + 20) as read:
+    with made_ahead(store, 0, 10**6, recipe.workers, ahead=max(recipe.first_shards, 0) + 20) as read:
         if not path.exists() and recipe.start is None and recipe.word_steps:
             learn_words(network, heads.text, text, recipe.seed, HELD_OUT_SEED, recipe.word_steps, recipe.word_batch,
                         recipe.device)  # fmt: skip
@@ -154,7 +160,7 @@ def train(recipe: MusicGenRecipe) -> None:
             captions, chroma_BTC = dropped(batch, config.condition_dropout, random.Random(f"{recipe.seed}-{step}"))
             with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 hidden_BSD, loss, by_level = code_loss(
-                    run, network, text, batch.codes_BKT, captions, chroma_BTC, recipe
+                    run, network, text, batch.codes_BKT, batch.asked_BKT, captions, chroma_BTC, recipe
                 )
                 roll, labels = heads(hidden_BSD, batch, config)
             (loss + recipe.roll_weight * roll + recipe.label_weight * labels).backward()
@@ -233,10 +239,27 @@ def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int]
             records.append(piece.record)
         codes_BKT = torch.stack([c.codes_KT[: config.codebooks] for c in crops])
         roll_BTR, chroma_BTC, where = torch.stack([c.roll_TR for c in crops]), torch.stack(chroma), recipe.device
-        labels = label_targets(records).to(where)
-        return Batch(codes_BKT.to(where), roll_BTR.to(where), chroma_BTC.to(where), captions, labels)
+        codes_BKT, asked_BKT, roll_BTR = strayed(codes_BKT, roll_BTR, recipe.stray_share, config.filler, choose)
+        tensors = [t.to(where) for t in (codes_BKT, asked_BKT, roll_BTR, chroma_BTC)]
+        return Batch(*tensors, captions, label_targets(records).to(where))
 
     return draw
+
+
+def strayed(
+    codes_BKT: Tensor, roll_BTR: Tensor, share: float, filler: int, choose: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``share`` of the rows begin with the next row's music, over a tenth to six tenths of their frames.
+
+    Returns (codes, the codes to learn: ``filler`` over the other's music, roll).
+    """
+    B, _, T = codes_BKT.shape
+    until_B = (T * (0.1 + 0.5 * torch.rand(B, generator=choose))).long()
+    until_B = torch.where(torch.rand(B, generator=choose) < share, until_B, 0)
+    other_BT = torch.arange(T) < until_B[:, None]
+    heard_BKT = torch.where(other_BT[:, None], codes_BKT.roll(-1, 0), codes_BKT)
+    asked_BKT = codes_BKT.masked_fill(other_BT[:, None], filler)
+    return heard_BKT, asked_BKT, torch.where(other_BT[..., None], roll_BTR.roll(-1, 0), roll_BTR)
 
 
 def melody_chroma(piece: TokenPiece, start: int, frames: int, config: MusicGenConfig, told: bool) -> Tensor:
@@ -262,21 +285,24 @@ def code_loss(
     network: MusicGenNetwork,
     text: TextEncoder,
     codes_BKT: Tensor,
+    asked_BKT: Tensor,
     captions: Sequence[str | None],
     chroma_BTC: Tensor | None,
     recipe: MusicGenRecipe,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(hidden_BSD, weighted loss, mean cross-entropy of each level in nats); a caption of None is "no text".
 
+    ``codes_BKT`` are heard, ``asked_BKT`` learnt where they aren't filler;
     ``run`` is ``network.states``, compiled or not.
     """
     config = network.config
-    steps_BKS = interleave(codes_BKT, config.places(codes_BKT.shape[2]), config.filler)
+    places = config.places(codes_BKT.shape[2])
+    steps_BKS, asked_BKS = (interleave(c, places, config.filler) for c in (codes_BKT, asked_BKT))
     inputs_BKS = F.pad(steps_BKS, (1, 0), value=config.filler)[..., :-1]
     tokens_BLW, mask_BL = text_features(text, captions, codes_BKT.device)
     hidden_BSD = run(inputs_BKS, network.condition(tokens_BLW, mask_BL, chroma_BTC))
     logits_BKSV = network.logits(hidden_BSD)
-    targets = torch.where(steps_BKS == config.filler, -100, steps_BKS)
+    targets = torch.where(asked_BKS == config.filler, -100, asked_BKS)
     losses_BKS = F.cross_entropy(logits_BKSV.flatten(0, 2), targets.flatten(), ignore_index=-100, reduction="none")
     counts = (targets != -100).sum((0, 2)).clamp(min=1)
     by_level = losses_BKS.view(targets.shape).sum((0, 2)) / counts
@@ -314,7 +340,7 @@ def held_out_line(
     results = {}
     for name, (texts, tune) in told.items():
         with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-            results[name] = code_loss(network.states, network, text, codes, texts, tune, recipe)[-1]
+            results[name] = code_loss(network.states, network, text, codes, codes, texts, tune, recipe)[-1]
     network.load_state_dict(own)
     return "held out: " + ", ".join(f"{n} {r.mean():.3f} (first {r[0]:.3f})" for n, r in results.items())
 
