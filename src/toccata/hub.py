@@ -127,7 +127,7 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
     folder = find(name)
     from toccata.models.musicgen.pipeline import pick_device
     from toccata.search.embedder import Embedder
-    from toccata.weights import checkpoint
+    from toccata.weights import checkpoint, published
 
     place = str(pick_device(device))
     match family := _family(name, folder):
@@ -136,11 +136,12 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
 
             return Embedder(load_mulan(folder, place), name, checkpoint.sha256(folder))
         case "clap":
-            from toccata.encoders.clap import load_clap
+            from toccata.encoders.clap import load_clap, load_trained_clap
 
             public = catalogue.find(name)
             found = store.fetched(public) if public else None
-            return Embedder(load_clap(folder).to(place), name, found.sha256 if found else checkpoint.sha256(folder))
+            clap = load_clap(folder) if published.wrote(folder) else load_trained_clap(folder)
+            return Embedder(clap.to(place), name, found.sha256 if found else checkpoint.sha256(folder))
     raise InputError(f"{name} compares no music with words (its family is {family}); choose a CLAP or a MuLan")
 
 

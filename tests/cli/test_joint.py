@@ -9,7 +9,9 @@ import torch
 
 from toccata.audio import io
 from toccata.clip import Clip
-from toccata.encoders.mulan import MuLan, WordsConfig, mini, save_mulan, text_tower
+from toccata.encoders.mulan import MuLan, mini, save_mulan
+from toccata.encoders.towers import text_tower
+from toccata.encoders.words import WordsConfig
 from toccata.hub import load_embedder
 
 
@@ -23,7 +25,7 @@ def model(tmp_path, monkeypatch):
                      vocabulary=4)  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        save_mulan(tmp_path / "tiny", MuLan(config, text_tower(config)), name="tiny")
+        save_mulan(tmp_path / "tiny", MuLan(config, text_tower(config.text)), name="tiny")
     (tmp_path / "music/below").mkdir(parents=True)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 44_100)).astype(np.float32)
     io.write("music/a.wav", noise, 22_050, {})

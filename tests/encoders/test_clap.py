@@ -14,7 +14,18 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from toccata.audio import io
 from toccata.encoders.bert import BertConfig
-from toccata.encoders.clap import CLAP, CLAPConfig, build, clap_fused, clap_larger, clap_unfused, load_clap
+from toccata.encoders.clap import (
+    CLAP,
+    CLAPConfig,
+    build,
+    clap_fused,
+    clap_larger,
+    clap_mini,
+    clap_unfused,
+    load_clap,
+    load_trained_clap,
+    save_clap,
+)
 from toccata.encoders.clap_names import laion_configs
 from toccata.encoders.clap_pictures import Pictures
 from toccata.encoders.htsat import HTSATConfig
@@ -308,3 +319,29 @@ def test_laions_towers_are_told_by_their_weights():
     assert laion_configs({**words, "audio.out.weight": torch.empty(1)}, Path("a"))[0] == PANNConfig()
     with pytest.raises(WeightsError, match="holds no CLAP of LAION"):
         laion_configs({}, Path("a"))
+
+
+def test_a_trained_one_embeds_about_the_same_after_saving(tmp_path):
+    torch.manual_seed(0)
+    tower = replace(AUDIO, fused=True)
+    config = replace(clap_mini(), audio=tower, pictures=replace(PICTURES, fused=True), width=12)
+    model = build(config).eval()
+    save_clap(tmp_path, model, config, name="tiny")
+    again = load_trained_clap(tmp_path)
+    waves = [sound(0.4), sound(3.0, seed=1)]
+    near = (again.embed_audio(waves, RATE) * model.embed_audio(waves, RATE)).sum(1)
+    assert near.min() > 0.99
+    near = (again.embed_text(["slow piano"]) * model.embed_text(["slow piano"])).sum(1)
+    assert near.min() > 0.99
+
+
+def test_another_model_or_a_broken_configuration_is_told(tmp_path):
+    (tmp_path / "config.json").write_text('{"family": "mulan"}')
+    with pytest.raises(WeightsError):
+        load_trained_clap(tmp_path)
+    config = replace(clap_mini(), audio=AUDIO, pictures=PICTURES, width=12)
+    save_clap(tmp_path, build(config), config)
+    told = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**told, "clap": {**told["clap"], "audio": {"tower": "ear"}}}))
+    with pytest.raises(WeightsError, match="does not describe a CLAP"):
+        load_trained_clap(tmp_path)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from toccata.encoders import clap_pictures
-from toccata.encoders.clap_pictures import Pictures, draw, filled, log_mel, thirds
+from toccata.encoders.clap_pictures import Pictures, draw, draw_again, filled, log_mel, thirds
 
 FUSED = Pictures(fused=True)
 RATE = 48_000
@@ -48,6 +48,21 @@ def test_the_whole_is_shrunk_and_the_crops_are_its_own_frames():
     for i, (first, places) in enumerate(thirds(263)):
         at = [torch.equal(mel_TM[j : j + 51], drawn[1 + i]) for j in range(first, first + places)]
         assert any(at)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_pictures_for_training_are_those_of_use(fused: bool):
+    pictures = replace(FUSED, fused=fused, seconds=0.5)
+    for length in (700, 24_000, 24_481, 50_000, 150_000):
+        wave_N = noise(length)
+        used, longer = draw([wave_N], length, pictures, torch.Generator().manual_seed(7))
+        stored_TM = clap_pictures.whole(wave_N, pictures)
+        again, longer_again = draw_again(stored_TM, pictures, torch.Generator().manual_seed(7))
+        assert longer_again == longer or len(stored_TM) == pictures.frames
+        if fused or not longer:
+            torch.testing.assert_close(again, used)
+        else:  # another place: one counts frames, the other samples
+            assert again.shape == used.shape
 
 
 def test_the_thirds_share_all_places_and_there_is_always_one():

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from toccata.encoders.mulan import MuLan, WordsConfig, full, full_transformer, load_mulan, mini, save_mulan, text_tower
+from toccata.encoders.mulan import MuLan, full, full_transformer, load_mulan, mini, save_mulan
 from toccata.encoders.text import load_text_encoder
+from toccata.encoders.towers import text_tower
+from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError, WeightsError
 from toccata.nn.resnet import ResNetConfig
 
@@ -26,7 +28,7 @@ RESNET = tiny(audio=ResNetConfig(stem=4, widths=(4, 4, 4, 4), depths=(1, 1, 1, 1
 @pytest.fixture(params=[tiny(), RESNET], ids=["transformer", "resnet"])
 def model(request):
     torch.manual_seed(0)
-    return MuLan(request.param, text_tower(request.param, words=WORDS)).eval()
+    return MuLan(request.param, text_tower(request.param.text, words=WORDS)).eval()
 
 
 def noise(seconds, rate=16000, channels=None):

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from toccata.audio.io import write
-from toccata.encoders.mulan import WordsConfig, load_mulan, mini
-from toccata.encoders.text import load_text_encoder
+from toccata.encoders.mulan import load_mulan, mini
+from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
-from toccata.recipes import mulan
+from toccata.recipes import mulan, pairs
 from toccata.training.state import load_state
 
 NOTES = {"low": 110.0, "middle": 330.0, "high": 990.0}
@@ -24,7 +24,7 @@ def recipe(tmp_path, monkeypatch):
     tiny = replace(mini(), audio=tower, text=WordsConfig(64, 1, 2), width=16, bands=32, window_seconds=1.0, levels=2,
                    vocabulary=4)  # fmt: skip
     monkeypatch.setitem(mulan.PRESETS, "mini", lambda: tiny)
-    monkeypatch.setattr(mulan, "PIECES", 2)
+    monkeypatch.setattr(pairs, "PIECES", 2)
     rows = []
     for index in range(12):
         name = list(NOTES)[index % 3]
@@ -61,18 +61,3 @@ def test_too_small_a_manifest_is_told(recipe, tmp_path):
 def test_an_unknown_preset_is_told(recipe):
     with pytest.raises(InputError, match="unknown preset"):
         mulan.train(replace(recipe, preset="huge"))
-
-
-def test_hard_negatives_say_nearly_the_same():
-    captions = ["slow sad piano", "fast happy drums", "loud metal guitar", "a solo flute"] * 4
-    chosen = mulan.alike(load_text_encoder(), captions, 8, share=1.0)
-    assert len(set(chosen)) == 8
-    assert len({captions[i] for i in chosen[:4]}) == 1
-    assert mulan.alike(load_text_encoder(), captions, 8, share=0.0) == list(range(8))
-
-
-def test_tags_are_labels_of_the_piece():
-    record = {"genre": "lo_fi", "instruments": ["piano"], "moods": ["sad"], "captions": []}
-    found = mulan.tags(record, torch.Generator().manual_seed(0)).split(", ")
-    assert sorted(found) == ["lo fi", "piano", "sad"]
-    assert mulan.tags({"captions": []}, torch.Generator()) == ""

@@ -25,8 +25,11 @@ from toccata.encoders.features import read_tokeniser
 from toccata.encoders.htsat import HTSAT, HTSATConfig, htsat_base, htsat_tiny
 from toccata.encoders.joint import LONGEST, AudioTower, TextTower, at_rate, checked_texts, checked_wave
 from toccata.encoders.pann import PANN, PANNConfig
+from toccata.encoders.towers import described, save_tokeniser, text_tower, towers_of
+from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError, WeightsError
 from toccata.weights import checkpoint, published
+from toccata.weights.compact import compact, expand
 
 MAX_TOKENS = 77
 TEMPERATURE = 0.07
@@ -38,7 +41,7 @@ class CLAPConfig:
     """What each tower is, how it is fed, and the ``width`` of the space."""
 
     audio: HTSATConfig | PANNConfig = field(default_factory=HTSATConfig)
-    text: BertConfig = field(default_factory=lambda: roberta_base(MAX_TOKENS))
+    text: BertConfig | WordsConfig = field(default_factory=lambda: roberta_base(MAX_TOKENS))
     pictures: Pictures = field(default_factory=Pictures)
     width: int = 512
 
@@ -56,6 +59,13 @@ def clap_fused() -> CLAPConfig:
 def clap_larger() -> CLAPConfig:
     """laion/larger_clap_music, larger_clap_general."""
     return CLAPConfig(htsat_base())
+
+
+def clap_mini() -> CLAPConfig:
+    """clap-mini: a narrow HTSAT with fusion, more mel bands (they tell keys) on a coarser grid, the bundled words."""
+    tower = HTSATConfig(width=48, depths=(2, 2, 4, 2), heads=(2, 4, 8, 16), bands=128, patch=8, fused=True)
+    pictures = Pictures(24_000, window=2048, hop=480, bands=128, low=40.0, high=11_000.0, fused=True)
+    return CLAPConfig(tower, WordsConfig(), pictures, width=256)
 
 
 class CLAP(nn.Module):
@@ -176,10 +186,34 @@ class _Counted:
             yield block
 
 
-def build(config: CLAPConfig, tokeniser: Tokenizer) -> CLAP:
-    """The published kind, with random weights."""
+def build(config: CLAPConfig, tokeniser: Tokenizer | None = None) -> CLAP:
+    """A CLAP with random weights; a BERT needs its tokeniser."""
     audio = HTSAT(config.audio) if isinstance(config.audio, HTSATConfig) else PANN(config.audio)
+    if isinstance(config.text, WordsConfig) or tokeniser is None:
+        return CLAP(config.pictures, config.width, audio, text_tower(config.text))
     return CLAP(config.pictures, config.width, audio, BertEncoder(config.text, tokeniser))
+
+
+def save_clap(folder: Path, model: CLAP, config: CLAPConfig, **card: object) -> None:
+    """Write both towers in compact form, for ``load_trained_clap``."""
+    save_tokeniser(folder, model.text)
+    checkpoint.save(folder, {"family": "clap", "clap": described(config), **card}, compact(model.state_dict()))
+
+
+def load_trained_clap(folder: Path) -> CLAP:
+    """The CLAP that ``save_clap`` wrote, in evaluation mode; raises ``WeightsError`` where it is not whole."""
+    config, tensors = checkpoint.load(folder)
+    if config.get("family") != "clap":
+        raise WeightsError(f"{folder} holds a {config.get('family')} model, not CLAP")
+    try:
+        said = config["clap"]
+        sizes = CLAPConfig(**{**said, **towers_of(said), "pictures": Pictures(**said["pictures"])})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{folder / 'config.json'} does not describe a CLAP ({error}); fetch it again") from None
+    tokeniser = None if isinstance(sizes.text, WordsConfig) else read_tokeniser(folder)
+    model = build(sizes, tokeniser)
+    checkpoint.load_into(model, expand(tensors), folder)
+    return model.eval()
 
 
 def load_clap(folder: Path) -> CLAP:

@@ -17,6 +17,7 @@ from torch import Tensor
 from toccata.audio.mel import mel_filters
 from toccata.encoders.htsat import CROPS
 
+_FRAMES_AT_ONCE = 1000
 FILLINGS = ("repeatpad", "repeat", "pad")
 
 
@@ -67,13 +68,46 @@ def draw(
         wanted_T = torch.arange(total)
         mel_TM = log_mel(gathered(blocks, wanted_T, length, pictures), pictures)
         return mel_TM.expand(1 + CROPS, -1, -1), False
-    starts = [_place(*third, generator) for third in thirds(total - pictures.frames + 1)]
-    before_T, after_T, share_T = shrunk(total, pictures.frames)
-    crops_PT = torch.tensor(starts)[:, None] + torch.arange(pictures.frames)
-    wanted_T, where = torch.unique(torch.cat([before_T, after_T, crops_PT.flatten()]), return_inverse=True)
+    frames_N, share_T = _chosen(total, pictures.frames, generator)
+    wanted_T, where = torch.unique(frames_N, return_inverse=True)
     mel_TM = log_mel(gathered(blocks, wanted_T, length, pictures), pictures)
-    before, after, *crops = mel_TM[where].unflatten(0, (2 + CROPS, -1))
-    return torch.stack([torch.lerp(before, after, share_T[:, None]), *crops]), True
+    return _shown(mel_TM[where], share_T), True
+
+
+def whole(wave_N: Tensor, pictures: Pictures) -> Tensor:
+    """mel_TM in dB of a sound at the pictures' rate, of its whole length or, where that is less, of one picture."""
+    if len(wave_N) <= pictures.samples:
+        wave_N = filled(wave_N, pictures)
+    total = max(len(wave_N) // pictures.hop + 1, pictures.frames)
+    parts = torch.arange(total).split(_FRAMES_AT_ONCE)
+    return torch.cat([log_mel(gathered([wave_N], part_T, len(wave_N), pictures), pictures) for part_T in parts])
+
+
+def draw_again(mel_TM: Tensor, pictures: Pictures, generator: torch.Generator) -> tuple[Tensor, bool]:
+    """``draw`` with its crops at random, from what ``whole`` gave once: for training."""
+    total, frames = len(mel_TM), pictures.frames
+    if total <= frames:
+        return mel_TM.expand(1 + CROPS if pictures.fused else 1, -1, -1), False
+    if not pictures.fused:
+        start = _place(0, total - frames + 1, generator)
+        return mel_TM[None, start : start + frames], True
+    frames_N, share_T = _chosen(total, frames, generator)
+    return _shown(mel_TM[frames_N].float(), share_T), True
+
+
+def _chosen(total: int, frames: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Which of ``total`` frames four pictures need (those before and after each of the shrunk one's, then the crops'),
+    and the share of those after."""
+    starts = [_place(*third, generator) for third in thirds(total - frames + 1)]
+    before_T, after_T, share_T = shrunk(total, frames)
+    crops_PT = torch.tensor(starts)[:, None] + torch.arange(frames)
+    return torch.cat([before_T, after_T, crops_PT.flatten()]), share_T
+
+
+def _shown(mel_NM: Tensor, share_T: Tensor) -> Tensor:
+    """mel_PTM of the frames that ``_chosen`` named."""
+    before, after, *crops = mel_NM.unflatten(0, (2 + CROPS, -1))
+    return torch.stack([torch.lerp(before, after, share_T[:, None]), *crops])
 
 
 def filled(wave_N: Tensor, pictures: Pictures) -> Tensor:

@@ -5,7 +5,7 @@ Shapes: B clips or texts, W windows, C channels, N samples, T frames, M mel band
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from toccata.audio import io
 from toccata.audio.mel import log_mel
 from toccata.audio.resample import resample
-from toccata.encoders.bert import BertConfig, BertEncoder, bert_base
-from toccata.encoders.features import read_tokeniser
+from toccata.encoders.bert import BertConfig, bert_base
 from toccata.encoders.joint import LONGEST, TextTower, at_rate, checked_texts, checked_wave
-from toccata.encoders.text import TextEncoder, load_text_encoder
-from toccata.encoders.words import WordTower
+from toccata.encoders.text import TextEncoder
+from toccata.encoders.towers import described, save_tokeniser, text_tower, towers_of
+from toccata.encoders.words import WordsConfig
 from toccata.errors import WeightsError
 from toccata.nn.resnet import ResNet, ResNetConfig
 from toccata.nn.rvq import ResidualVectorQuantiser
@@ -30,15 +30,6 @@ from toccata.weights.compact import compact, expand
 
 AT_ONCE = 16
 _MEAN, _SPREAD = -5.0, 3.5  # of the logarithm of band music's mels, about
-
-
-@dataclass(frozen=True)
-class WordsConfig:
-    """Sizes of the small text tower."""
-
-    width: int = 256
-    layers: int = 2
-    heads: int = 4
 
 
 @dataclass(frozen=True)
@@ -217,13 +208,9 @@ def windows(blocks: Iterable[Tensor], window: int, stride: int) -> Iterator[Tens
 
 def save_mulan(folder: Path, model: MuLan, **card: object) -> None:
     """Write both towers and the tokens' codebooks in compact form."""
-    config = asdict(model.config)
-    config["audio"]["tower"] = "resnet" if isinstance(model.config.audio, ResNetConfig) else "transformer"
-    config["text"]["tower"] = "bert" if isinstance(model.config.text, BertConfig) else "words"
-    if isinstance(model.text, BertEncoder):
-        folder.mkdir(parents=True, exist_ok=True)
-        model.text._tokeniser.save(str(folder / "tokenizer.json"), pretty=False)
-    checkpoint.save(folder, {"family": "mulan", "mulan": config, **card}, compact(model.state_dict()))
+    save_tokeniser(folder, model.text)
+    said = {"family": "mulan", "mulan": described(model.config), **card}
+    checkpoint.save(folder, said, compact(model.state_dict()))
 
 
 def load_mulan(folder: Path, device: str = "cpu", words: TextEncoder | None = None) -> MuLan:
@@ -232,31 +219,14 @@ def load_mulan(folder: Path, device: str = "cpu", words: TextEncoder | None = No
     if config.get("family") != "mulan":
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not MuLan")
     sizes = read_config(config.get("mulan"), folder)
-    model = MuLan(sizes, text_tower(sizes, folder, words))
+    model = MuLan(sizes, text_tower(sizes.text, folder, words))
     checkpoint.load_into(model, expand(tensors), folder)
     return model.eval().to(device)
-
-
-def text_tower(config: MuLanConfig, folder: Path | None = None, words: TextEncoder | None = None) -> Any:
-    """A fresh text tower of the configured kind; BERT's tokeniser lies in ``folder``."""
-    if isinstance(config.text, WordsConfig):
-        return WordTower(words or load_text_encoder(), **asdict(config.text))
-    if folder is None:
-        raise WeightsError("a BERT as text tower needs a folder with its tokenizer.json; pull one first")
-    return BertEncoder(config.text, read_tokeniser(folder))
-
-
-_AUDIO = {"resnet": ResNetConfig, "transformer": SpectrogramTransformerConfig}
-_TEXT = {"bert": BertConfig, "words": WordsConfig}
 
 
 def read_config(said: Any, source: Path) -> MuLanConfig:
     """The configuration that ``save_mulan`` wrote."""
     try:
-        towers = {}
-        for name, kinds in (("audio", _AUDIO), ("text", _TEXT)):
-            sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said[name].items()}
-            towers[name] = kinds[sizes.pop("tower")](**sizes)
-        return MuLanConfig(**{**said, **towers})
+        return MuLanConfig(**{**said, **towers_of(said)})
     except (AttributeError, KeyError, TypeError) as error:
         raise WeightsError(f"{source / 'config.json'} does not describe a MuLan ({error}); fetch it again") from None

@@ -3,11 +3,22 @@
 Shapes: B texts, L tokens, D width.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from toccata.encoders.text import TextEncoder
 from toccata.nn.attention import rotary_table
 from toccata.nn.transformer import Block, Blocks
+
+
+@dataclass(frozen=True)
+class WordsConfig:
+    """Sizes of the small text tower."""
+
+    width: int = 256
+    layers: int = 2
+    heads: int = 4
 
 
 class WordTower(nn.Module):

@@ -240,8 +240,10 @@ def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int]
         codes_BKT = torch.stack([c.codes_KT[: config.codebooks] for c in crops])
         roll_BTR, chroma_BTC, where = torch.stack([c.roll_TR for c in crops]), torch.stack(chroma), recipe.device
         codes_BKT, asked_BKT, roll_BTR = strayed(codes_BKT, roll_BTR, recipe.stray_share, config.filler, choose)
-        tensors = [t.to(where) for t in (codes_BKT, asked_BKT, roll_BTR, chroma_BTC)]
-        return Batch(*tensors, captions, label_targets(records).to(where))
+        labels = label_targets(records).to(where)
+        return Batch(
+            codes_BKT.to(where), asked_BKT.to(where), roll_BTR.to(where), chroma_BTC.to(where), captions, labels
+        )
 
     return draw
 

@@ -11,17 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def pair_loss(audio_BD: Tensor, text_BD: Tensor, log_scale: Tensor) -> Tensor:
+def pair_loss(audio_BD: Tensor, text_BD: Tensor, log_scale: Tensor, text_log_scale: Tensor | None = None) -> Tensor:
     """Mean cross-entropy of finding each row's partner among all of the other kind, both ways (MuLan, equation 1).
 
-    Rows of unit length; ``log_scale`` is the logarithm of the inverse temperature. The rows of other ranks, in the
+    Rows of unit length; ``log_scale`` is the logarithm of the inverse temperature, of both ways unless texts that look
+    for their music have their own, as in CLAP (arXiv 2211.06687, equation 2). The rows of other ranks, in the
     same order in both, count as wrong partners too.
     """
     first = dist.get_rank() * len(audio_BD) if dist.is_initialized() else 0
     targets = torch.arange(first, first + len(audio_BD), device=audio_BD.device)
-    scale = log_scale.exp().clamp(max=100)
+    scale, text_scale = (
+        one.exp().clamp(max=100) for one in (log_scale, log_scale if text_log_scale is None else text_log_scale)
+    )
     heard = F.cross_entropy(scale * audio_BD @ gathered(text_BD).T, targets)
-    read = F.cross_entropy(scale * text_BD @ gathered(audio_BD).T, targets)
+    read = F.cross_entropy(text_scale * text_BD @ gathered(audio_BD).T, targets)
     return (heard + read) / 2
 
 

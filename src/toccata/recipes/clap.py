@@ -1,0 +1,162 @@
+"""Train CLAP: music of any length and its captions in one space, with feature fusion, from the band or any manifest."""
+
+import functools
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from toccata.data.mels import MelPiece, masked
+from toccata.data.shards import made_ahead
+from toccata.encoders.clap import (
+    CLAP,
+    CLAPConfig,
+    build,
+    clap_fused,
+    clap_larger,
+    clap_mini,
+    clap_unfused,
+    save_clap,
+)
+from toccata.encoders.clap_pictures import Pictures, draw_again, whole
+from toccata.encoders.features import read_tokeniser
+from toccata.encoders.text import load_text_encoder
+from toccata.errors import InputError
+from toccata.recipes.pairs import (
+    Front,
+    PairRecipe,
+    Pairs,
+    averaged,
+    hits,
+    longest_caption,
+    retrieval_line,
+    sampler,
+    shards_of,
+)
+from toccata.training.contrastive import cached_backward, pair_loss
+from toccata.training.log import StepLog
+from toccata.training.memory import keep_freed_memory
+from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_stable_decay
+from toccata.training.provenance import provenance
+from toccata.training.run import remember, resume
+
+PRESETS = {"mini": clap_mini, "unfused": clap_unfused, "fused": clap_fused, "larger": clap_larger}
+
+
+@dataclass(frozen=True)
+class CLAPRecipe(PairRecipe):
+    __doc__ = PairRecipe.__doc__
+    out: Path = Path("runs/clap")
+
+
+def train(recipe: CLAPRecipe) -> None:
+    """Train, or go on training, and write the averaged weights to ``recipe.out``/model."""
+    if recipe.preset not in PRESETS:
+        raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
+    torch.set_num_threads(recipe.threads)
+    keep_freed_memory()
+    deadline = time.monotonic() + 60 * recipe.minutes
+    config, words = PRESETS[recipe.preset](), load_text_encoder()
+    torch.manual_seed(recipe.seed)
+    model = build(config, read_tokeniser(recipe.text) if recipe.text else None).to(recipe.device)
+    source = shards_of(recipe, front_of(config.pictures))
+    ema = EMA(model, recipe.ema)
+    optimisers = Optimisers(*split_matrices(blocks(model), model), recipe.muon_rate, recipe.adam_rate)
+    path = recipe.out / "state.safetensors"
+    step = resume(path, model, ema, optimisers)
+    print(f"clap-{recipe.preset}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, "
+          f"from step {step} to {recipe.steps}", flush=True)  # fmt: skip
+    log = StepLog(f"clap-{recipe.preset}", step, recipe.steps, every=25)
+    ahead = recipe.first_shards + 20
+    with made_ahead(source.train, 0, source.count, recipe.workers, ahead) as read:
+        draw = sampler(recipe, words, source, read)
+        while step < recipe.steps:
+            loss, hit = contrast(model, draw(step), recipe)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimisers.step(warmup_stable_decay(step, recipe.steps, 100, recipe.decay))
+            ema.update(model)
+            step += 1
+            if log.due(step):
+                log(step, loss=loss, found=hit, temperature=model.temperature)
+            last = step == recipe.steps or time.monotonic() > deadline
+            if step % 250 == 0 or last:
+                remember(path, model, ema, optimisers, step)
+            if step % 500 == 0 or last:
+                with averaged(model, ema):
+                    held_out = source.held_out_pieces()
+                    told_BD = model.embed_text([longest_caption(p) for p in held_out]).cpu()
+                    print(retrieval_line(embedded(model, held_out), told_BD), flush=True)
+                    publish(recipe, model, config, step)
+            if last:
+                break
+
+
+def front_of(pictures: Pictures) -> Front:
+    """The log-mels that pictures are drawn from."""
+    scale = "htk" if pictures.fused else "slaney"
+    name = f"{pictures.sample_rate}-{pictures.window}-{pictures.hop}-{pictures.bands}-{scale}-{pictures.filling}"
+    return Front(name, pictures.sample_rate, functools.partial(_mels, pictures=pictures))
+
+
+def _mels(wave_1N: Tensor, pictures: Pictures) -> Tensor:
+    return whole(wave_1N[0], pictures)[None]
+
+
+def blocks(model: CLAP) -> nn.Module:
+    """The parts whose matrices Muon trains: the linear layers within both towers' blocks."""
+    inside = (".stages.", ".blocks.", ".layers.")
+    return nn.ModuleList(
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and any(part in name for part in inside)
+    )
+
+
+def contrast(model: CLAP, pairs: Pairs, recipe: CLAPRecipe) -> tuple[Tensor, Tensor]:
+    """Gradients of a whole batch; the loss, and the share of captions whose music is found first."""
+    B, device = len(pairs.captions), recipe.device
+    drawn = [draw_again(p.mel_TM, model.pictures, pairs.choose) for p in pairs.pieces]
+    mels = [torch.stack([masked(mel_TM.float(), pairs.choose) for mel_TM in mel_PTM]) for mel_PTM, _ in drawn]
+    autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
+
+    def hear(first: int) -> Tensor:
+        longer_B = torch.tensor([longer for _, longer in drawn[first : first + recipe.chunk]])
+        if longer_B.sum() == 1:  # the fusion's norm over the batch has nothing to average; the whole one must do
+            longer_B[:] = False
+        mel_BPTM = torch.stack(mels[first : first + recipe.chunk])
+        with autocast:
+            return model.project_audio(mel_BPTM.to(device), longer_B.to(device))
+
+    def read(first: int) -> Tensor:
+        ids_BL, mask_BL = model.text.tokenise(pairs.captions[first : first + recipe.chunk])
+        with autocast:
+            return model.project_text(ids_BL.to(device), mask_BL.to(device))
+
+    def loss(rows: Tensor) -> Tensor:
+        return pair_loss(rows[:B], rows[B:], model.scale_audio, model.scale_text)
+
+    starts = range(0, B, recipe.chunk)
+    chunks = [functools.partial(side, first) for side in (hear, read) for first in starts]
+    value, rows = cached_backward(chunks, loss)
+    return value, hits(rows)
+
+
+@torch.no_grad()
+def embedded(model: CLAP, found: list[MelPiece], seed: int = 0) -> Tensor:
+    """Audio embeddings of the pieces."""
+    choose, rows = torch.Generator().manual_seed(seed), []
+    device = model.scale_audio.device
+    for at in range(0, len(found), 16):
+        drawn = [draw_again(p.mel_TM, model.pictures, choose) for p in found[at : at + 16]]
+        longer_B = torch.tensor([longer for _, longer in drawn])
+        mel_BPTM = torch.stack([mel_PTM.float() for mel_PTM, _ in drawn])
+        rows.append(model.project_audio(mel_BPTM.to(device), longer_B.to(device)).float().cpu())
+    return torch.cat(rows)
+
+
+def publish(recipe: CLAPRecipe, model: CLAP, config: CLAPConfig, step: int) -> None:
+    """Write the weights as they are now as a model that ``toccata.load`` opens."""
+    card = {"name": f"clap-{recipe.preset}", "steps": step, "pairs": step * recipe.batch}
+    save_clap(recipe.out / "model", model, config, **card, **provenance(recipe.device))
