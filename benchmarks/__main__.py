@@ -16,6 +16,8 @@ NAMES = {
     "patterns": "MusicGen's interleaving patterns, trained alike: Fréchet distance, KL, steps",
     "melody": "does the music take up a given melody, and does the text still choose the instrument",
     "musicgen-cpu": "published sizes of MusicGen: speed at every precision, against transformers too; memory",
+    "retrieval": "do captions find their music, and music its captions; tokens, fusion, speed beside transformers",
+    "tagging": "zero-shot tags of real recordings, beside musicnn's",
     "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
 }
 
