@@ -125,9 +125,9 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
     """Load a model that holds music and words in one space (MuLan, CLAP), as ``load`` does."""
     check_choices(device, "auto")
     folder = find(name)
-    from toccata.models.musicgen.pipeline import pick_device
     from toccata.search.embedder import Embedder
     from toccata.weights import checkpoint, published
+    from toccata.weights.device import pick_device
 
     place = str(pick_device(device))
     match family := _family(name, folder):

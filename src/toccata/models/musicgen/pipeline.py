@@ -33,6 +33,7 @@ from toccata.prompt import GenerateOptions, Prompt
 from toccata.sampling.tokens import TokenSampling, decode_pattern, guided, sample
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
+from toccata.weights.device import pick_device
 
 FADE_SECONDS = 0.03
 STREAM_SECONDS = 1.0
@@ -355,16 +356,3 @@ def part(folder: Path, config: dict[str, Any], role: str) -> Path:
     raise WeightsError(
         f"{folder} needs the {role} {name or '(unnamed)'!r}, which is neither beside it nor part of toccata"
     )
-
-
-def pick_device(device: str) -> torch.device:
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("cpu")
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError):
-        raise InputError(f"the device {device!r} is not available here; use --device auto or cpu") from None
-    return place

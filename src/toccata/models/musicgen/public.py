@@ -17,7 +17,7 @@ from toccata.errors import InputError, WeightsError
 from toccata.models.musicgen.config import MusicGenConfig, small
 from toccata.models.musicgen.decoders import fast_decoder, loading_dtype, pick_precision
 from toccata.models.musicgen.network import MusicGenNetwork
-from toccata.models.musicgen.pipeline import MusicGen, pick_device
+from toccata.models.musicgen.pipeline import MusicGen
 from toccata.models.musicgen.published import (
     config_from_audiocraft,
     config_from_transformers,
@@ -25,6 +25,7 @@ from toccata.models.musicgen.published import (
     from_transformers,
 )
 from toccata.weights import published
+from toccata.weights.device import pick_device
 
 AUDIOCRAFT, AUDIOCRAFT_CODEC = "state_dict.safetensors", "compression_state_dict.safetensors"
 HEADROOM, HEADROOM_WHILE_QUANTISING = 1.25, 1.6  # of the bytes that are read; see benchmarks/musicgen_whole.py
