@@ -36,8 +36,10 @@ class TorchDecoding:
         condition: Sequence[tuple[Tensor, Tensor]],
         mask_BL: Tensor | None,
     ) -> None:
-        self.decoder, self.condition, self.mask_BL = decoder, condition, mask_BL
+        self.decoder, self.condition = decoder, condition
         like = decoder.norm.weight
+        # In numbers, as attention adds it: otherwise every layer would turn it into them at every step.
+        self.mask_BL = None if mask_BL is None else like.new_zeros(mask_BL.shape).masked_fill(~mask_BL, -torch.inf)
         heads = next(iter(decoder.blocks)).attention.heads
         width = len(like) // heads
         self.caches = [KVCache(rows, heads, steps, width, like) for _ in decoder.blocks]

@@ -33,14 +33,14 @@ def rotary_table(steps: int, head_width: int, base: float = 10000.0, start: int 
 
 
 def rotate(x_BHSE: Tensor, table_2SE: Tensor) -> Tensor:
-    """Turn each pair (first half, second half of E) by its step's angle."""
+    """Turn each pair (first half, second half of E) by its step's angle; there may be more dimensions in front."""
     first, second = x_BHSE.chunk(2, dim=-1)
     cos, sin = table_2SE.to(x_BHSE.dtype)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
 def attend(q_BHSE: Tensor, k_BHLE: Tensor, v_BHLE: Tensor, mask_BL: Tensor | None, causal: bool) -> Tensor:
-    """Scaled dot-product attention -> (B, H, S, E); keys where ``mask_BL`` is False don't count."""
+    """Scaled dot-product attention -> (B, H, S, E); keys where ``mask_BL`` is False (or -inf) don't count."""
     if q_BHSE.device.type == "cpu" and torch.is_grad_enabled() and q_BHSE.requires_grad:
         return _attend_by_products(q_BHSE, k_BHLE, v_BHLE, mask_BL, causal)
     mask = None if mask_BL is None else mask_BL[:, None, None]
@@ -80,9 +80,10 @@ class SelfAttention(nn.Module):
     ) -> Tensor:
         """``rotary_2SE`` holds the angles of exactly these steps; a ``cache`` takes several only when empty."""
         B, S, D = x_BSD.shape
-        q, k, v = self.qkv(x_BSD).view(B, S, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x_BSD).view(B, S, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv
         if rotary_2SE is not None:
-            q, k = rotate(q, rotary_2SE), rotate(k, rotary_2SE)
+            q, k = rotate(qkv[:2], rotary_2SE)
         if cache is not None:
             k, v = cache.append(k, v)
         out = attend(q, k, v, mask_BS, self.causal and S > 1)
