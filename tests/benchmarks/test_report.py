@@ -28,7 +28,9 @@ def test_the_ratio_is_value_over_what_it_is_against():
 def test_list_names_every_benchmark(capsys: pytest.CaptureFixture[str]):
     assert bench.main(["list"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["setup", "codec", "prompts", "patterns", "melody", "musicgen-cpu", "streaming"]
+    assert names == [
+        "setup", "codec", "prompts", "patterns", "melody", "musicgen-cpu", "retrieval", "tagging", "streaming",
+    ]  # fmt: skip
 
 
 def test_an_unknown_name_ends_with_2():
