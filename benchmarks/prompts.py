@@ -86,9 +86,10 @@ def run(options: Options) -> Iterator[Figure]:
     band = [e.wave_N for e in excerpts(HELD_OUT, [case.index for case in asked])]
     ours = list(generated(model, [case.text for case in asked], SECONDS, SEED))
     band_heard, ours_heard = [listen(wave, probes) for wave in band], [listen(wave, probes) for wave in ours]
-    yield from verdicts(asked, band_heard, ours_heard, frozenset(probes.families))
+    through_heard = [listen(_through_codec(model, wave), probes) for wave in band]
+    yield from verdicts(asked, band_heard, ours_heard, frozenset(probes.families), through_heard)
     yield from guards(ours, band)
-    yield from _frechet(model, band, band_heard, ours_heard)
+    yield from _frechet(band_heard, through_heard, ours_heard)
 
 
 def features(wave_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -148,8 +149,11 @@ def questions(asks: dict[str, Any], judged: frozenset[str]) -> list[Question]:
     return found
 
 
-def verdicts(asked: list[Case], band: list[Heard], ours: list[Heard], judged: frozenset[str]) -> Iterator[Figure]:
-    """One figure a judge: ours, against the ceiling, with the control."""
+def verdicts(
+    asked: list[Case], band: list[Heard], ours: list[Heard], judged: frozenset[str], through: list[Heard] | None = None
+) -> Iterator[Figure]:
+    """One figure a judge: ours, against the ceiling, with the control; then the same of the band ``through`` the codec,
+    which is what a perfect model would reach with it."""
     listed = [(i, question) for i, case in enumerate(asked) for question in questions(case.asks, judged)]
     for metric in (TEMPO, PACE, KEY, EXACT_KEY, MODE, DRUMS, FAMILY):
         mine = [(i, question) for i, question in listed if question.metric == metric]
@@ -162,6 +166,9 @@ def verdicts(asked: list[Case], band: list[Heard], ours: list[Heard], judged: fr
         ceiling = _mean(groups, [question.fits(band[i]) for i, question in mine])
         control = _mean(groups, [_others(row, i) for row, (i, _) in zip(fits, mine, strict=True)])
         yield compared(metric, value, "share", ceiling, control, len(mine))
+        if through:
+            kept = _mean(groups, [question.fits(through[i]) for i, question in mine])
+            yield compared(f"{metric}: band through the codec", kept, "share", ceiling, n=len(mine))
 
 
 def _others(row: list[bool], own: int) -> float:
@@ -184,15 +191,15 @@ def guards(ours: list[np.ndarray], band: list[np.ndarray]) -> Iterator[Figure]:
         yield compared(f"clips that are {name}", share, "share", 0.01, usual, len(ours))
 
 
-def _frechet(model: Any, band: list[np.ndarray], band_heard: list[Heard], ours: list[Heard]) -> Iterator[Figure]:
+def _frechet(band: list[Heard], through: list[Heard], ours: list[Heard]) -> Iterator[Figure]:
     """Three sets of equal size against the same other held-out pieces: generated, band, band through the codec."""
     n = len(band)
     others = excerpts(HELD_OUT, range(REFERENCE, REFERENCE + n))
     reference = embedded([other.wave_N for other in others])
-    floor = frechet_distance(_joined(band_heard), reference)
+    floor = frechet_distance(_joined(band), reference)
     yield Figure("Fréchet distance, band (the floor)", floor, "", n=n)
-    through = frechet_distance(embedded([_through_codec(model, wave) for wave in band]), reference)
-    yield compared("Fréchet distance, band through the codec", through, "", floor, n=n)
+    kept = frechet_distance(_joined(through), reference)
+    yield compared("Fréchet distance, band through the codec", kept, "", floor, n=n)
     yield compared("Fréchet distance, generated", frechet_distance(_joined(ours), reference), "", floor, n=n)
 
 

@@ -33,6 +33,14 @@ def test_the_right_music_scores_1_and_the_wrong_prompts_less():
     assert figures[FAMILY].n == 2
 
 
+def test_what_the_codec_takes_is_told_beside_each_judge():
+    through = [RIGHT[0], RIGHT[0], RIGHT[2]]
+    figures = {figure.metric: figure for figure in verdicts(CASES, RIGHT, RIGHT, JUDGED, through)}
+    assert figures[f"{TEMPO}: band through the codec"].value == 0.5
+    assert figures[f"{DRUMS}: band through the codec"].value == 0.5
+    assert len(figures) == 2 * len(list(verdicts(CASES, RIGHT, RIGHT, JUDGED)))
+
+
 def test_music_that_ignores_the_prompt_scores_what_its_control_scores():
     same = [RIGHT[0]] * 3
     for figure in verdicts(CASES, RIGHT, same, JUDGED):
