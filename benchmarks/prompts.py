@@ -1,8 +1,8 @@
 """``prompts``: does generated music fit its prompt, and does it sound like the band?
 
 The judges are others' work: librosa (beat tracker, Krumhansl key) and linear probes on musicnn, calibrated on band
-pieces of another seed. Each is asked three times: about band renders with their true labels (the ceiling), about
-generated clips, and about generated clips against all the other prompts (the control).
+pieces of another seed. Each is asked four times: about band renders with their true labels (the ceiling), about
+the same through the codec, about generated clips, and about these against all the other prompts (the control).
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,39 +1,27 @@
 """MuLan's recipe on a folder of sounds: it resumes exactly, what it writes loads, hard negatives are alike."""
 
-import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from toccata.audio.io import write
 from toccata.encoders.mulan import load_mulan, mini
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
 from toccata.recipes import mulan, pairs
 from toccata.training.state import load_state
 
-NOTES = {"low": 110.0, "middle": 330.0, "high": 990.0}
-
 
 @pytest.fixture
-def recipe(tmp_path, monkeypatch):
+def recipe(tmp_path, monkeypatch, manifest):
     """A recipe of a tiny MuLan on twelve sounds of three kinds."""
     tower = replace(mini().audio, bands=32, frames=50, width=48, layers=1)
     tiny = replace(mini(), audio=tower, text=WordsConfig(64, 1, 2), width=16, bands=32, window_seconds=1.0, levels=2,
                    vocabulary=4)  # fmt: skip
     monkeypatch.setitem(mulan.PRESETS, "mini", lambda: tiny)
     monkeypatch.setattr(pairs, "PIECES", 2)
-    rows = []
-    for index in range(12):
-        name = list(NOTES)[index % 3]
-        wave = 0.3 * np.sin(np.arange(12000) / 8000 * 2 * np.pi * NOTES[name] * (1 + index / 100))
-        write(tmp_path / f"{index}.wav", wave[None].astype(np.float32), 8000, {})
-        rows.append({"path": f"{index}.wav", "captions": [f"{name} flute", f"a {name} note"]})
-    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return mulan.MuLanRecipe(
-        out=tmp_path / "out", mels=tmp_path / "mels", manifest=tmp_path / "m.jsonl", steps=4, batch=6, chunk=4,
+        out=tmp_path / "out", mels=tmp_path / "mels", manifest=manifest(lambda index: 1.5), steps=4, batch=6, chunk=4,
         workers=0, held_out_shards=2, first_shards=2,
     )  # fmt: skip
 
