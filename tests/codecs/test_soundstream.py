@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from toccata.codecs.soundstream import SoundStream, full, load_soundstream, mini, save_soundstream
+from toccata.codecs.soundstream import SoundStream, codes_hash, full, load_soundstream, mini, save_soundstream
 from toccata.errors import InputError, WeightsError
 from toccata.weights import checkpoint
 
@@ -83,6 +83,17 @@ def test_weights_survive_the_disk(codec, tmp_path):
     save_soundstream(tmp_path / "again", again)
     wave = torch.randn(1, 1, 9600) * 0.1
     assert torch.equal(again.encode(wave), load_soundstream(tmp_path / "again").encode(wave))
+
+
+def test_another_decoder_leaves_the_hash_of_the_codes_and_another_codebook_does_not(codec, tmp_path):
+    save_soundstream(tmp_path / "one", codec)
+    again = load_soundstream(tmp_path / "one")
+    torch.nn.init.zeros_(again.decoder.get_parameter("lift.bias"))
+    save_soundstream(tmp_path / "other decoder", again)
+    again.quantiser.levels[0].get_buffer("codes_VD").mul_(2)
+    save_soundstream(tmp_path / "other codes", again)
+    one, same, other = (codes_hash(tmp_path / name) for name in ("one", "other decoder", "other codes"))
+    assert one == same != other
 
 
 def test_stereo_and_impossible_levels_are_refused(codec):

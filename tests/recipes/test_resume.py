@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from toccata.codecs.encodec import encodec_mini, load_encodec
-from toccata.codecs.soundstream import SoundStream, load_soundstream, mini, save_soundstream
+from toccata.codecs.soundstream import SoundStream, codes_hash, load_soundstream, mini, save_soundstream
 from toccata.corpus.band import sheet, sheet_labels
 from toccata.corpus.stream import corpus_name
-from toccata.errors import InputError
+from toccata.errors import InputError, WeightsError
 from toccata.models.musicgen.config import mini as mini_musicgen
 from toccata.recipes import codec, musicgen, words
 from toccata.training.state import load_state
@@ -92,11 +92,11 @@ def test_the_codec_resumes_exactly_in_both_phases(tmp_path, monkeypatch, capsys)
     monkeypatch.setitem(codec.PRESETS, "mini", tiny_codec)
     write_band(tmp_path / "band" / corpus_name(1), 1)
     recipe = codec.CodecRecipe(
-        band=tmp_path / "band", steps=4, free_steps=1, refit_steps=2, adversarial_steps=2, batch=2, seconds=1.0,
-        steps_per_shard=10, workers=0, compile=False,
+        band=tmp_path / "band", steps=4, free_steps=1, refit_steps=2, sound_steps=1, adversarial_steps=2, batch=2,
+        seconds=1.0, steps_per_shard=10, workers=0, compile=False,
     )  # fmt: skip
     codec.train(replace(recipe, out=tmp_path / "whole"))
-    for _ in range(4):
+    for _ in range(5):
         codec.train(replace(recipe, out=tmp_path / "parts", minutes=0))
     codec.train(replace(recipe, out=tmp_path / "parts"))
     for name in ("codes", "sound"):
@@ -136,16 +136,47 @@ def test_phase_two_leaves_the_codes_alone(tmp_path, monkeypatch):
     write_band(tmp_path / "band" / corpus_name(1), 1)
     recipe = codec.CodecRecipe(
         out=tmp_path / "run", band=tmp_path / "band", steps=2, free_steps=1, refit_steps=2, batch=2, seconds=1.0,
-        adversarial_steps=0, steps_per_shard=10, workers=0, compile=False,
+        sound_steps=0, adversarial_steps=0, steps_per_shard=10, workers=0, compile=False,
     )  # fmt: skip
     wave = torch.randn(1, 1, 24000, generator=torch.Generator().manual_seed(5)) * 0.1
     codec.train(recipe)
     before = load_soundstream(tmp_path / "run/codec")
-    codec.train(replace(recipe, adversarial_steps=2))
+    codec.train(replace(recipe, sound_steps=1, adversarial_steps=1))
     after = load_soundstream(tmp_path / "run/codec")
     codes = before.encode(wave)
     assert torch.equal(codes, after.encode(wave))
     assert not torch.equal(before.decode(codes), after.decode(codes))
+
+
+def test_a_codec_can_get_another_decoder_and_keep_its_codes(tmp_path, monkeypatch):
+    monkeypatch.setitem(codec.PRESETS, "mini", tiny_codec)
+    write_band(tmp_path / "band" / corpus_name(1), 1)
+    torch.manual_seed(0)
+    old = SoundStream(replace(tiny_codec(), octaves=0))
+    for level in old.quantiser.levels:
+        torch.nn.init.normal_(level.get_buffer("codes_VD"))
+    save_soundstream(tmp_path / "old", old)
+    old = load_soundstream(tmp_path / "old")
+    recipe = codec.CodecRecipe(
+        out=tmp_path / "run", band=tmp_path / "band", codes=tmp_path / "old", sound_steps=2, adversarial_steps=0,
+        batch=2, seconds=1.0, steps_per_shard=10, sound_rate=1e-6, workers=0, compile=False,
+    )  # fmt: skip
+    codec.train(recipe)
+    new = load_soundstream(tmp_path / "run/codec")
+    assert new.config.octaves == 7
+    assert codes_hash(tmp_path / "run/codec") == codes_hash(tmp_path / "old")
+    wave = torch.randn(1, 1, 24000, generator=torch.Generator().manual_seed(5)) * 0.1
+    codes = old.encode(wave)
+    assert torch.equal(codes, new.encode(wave))
+    assert torch.allclose(old.decode(codes), new.decode(codes), atol=0.05)  # it goes on from the old decoder
+
+
+def test_codes_of_another_size_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(codec.PRESETS, "mini", tiny_codec)
+    save_soundstream(tmp_path / "old", SoundStream(replace(tiny_codec(), latent=16)))
+    with pytest.raises(WeightsError, match="are of another model"):
+        codec.train(codec.CodecRecipe(out=tmp_path / "run", codes=tmp_path / "old", workers=0, compile=False))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("room", [codec, musicgen])

@@ -29,16 +29,23 @@ def mel_loss(fake_BCN: Tensor, real_BCN: Tensor, sample_rate: int, scales: Seque
 
 def tonal_loss(
     fake_BCN: Tensor, real_BCN: Tensor, sample_rate: int, n_fft: int = 4096, up_to: float = 2000.0
-) -> Tensor:
-    """Mean absolute distance of log-magnitudes bin by bin up to ``up_to`` Hz: pitches that mel bands run together."""
+) -> tuple[Tensor, Tensor]:
+    """Two distances of magnitudes bin by bin up to ``up_to`` Hz: pitches that mel bands run together.
+
+    The mean absolute distance of their logarithms, and spectral convergence (arXiv 1808.06719, equation 3), in which
+    the partials that carry a pitch outweigh what lies between them; silence is measured against -60 dB or so.
+    """
     bins = int(up_to * n_fft / sample_rate)
 
     def low(wave_BCN: Tensor) -> Tensor:
-        return magnitudes(wave_BCN[:, 0], n_fft, n_fft // 8)[:, :bins].clamp(min=1e-2).log()
+        return magnitudes(wave_BCN[:, 0], n_fft, n_fft // 8)[:, :bins]
 
+    fake = low(fake_BCN)
     with torch.no_grad():
         real = low(real_BCN)
-    return F.l1_loss(low(fake_BCN), real)
+    logarithmic = F.l1_loss(fake.clamp(min=1e-2).log(), real.clamp(min=1e-2).log())
+    size_B = real.flatten(1).norm(dim=1) + 0.05 * real[0].numel() ** 0.5
+    return logarithmic, ((fake - real).flatten(1).norm(dim=1) / size_B).mean()
 
 
 def discriminator_loss(fake: list[Judgement], real: list[Judgement]) -> Tensor:

@@ -2,11 +2,13 @@
 
 ``full()`` is the network as published at MusicLM's rate (50 Hz, 12 x 1024). ``mini()`` keeps the quantiser and its
 training, and replaces the convolutions over samples by ConvNeXt blocks over frames: the encoder sees magnitudes
-only (no phase, so a language model learns its tokens sooner), the decoder predicts a short-time spectrum.
+only (no phase, so a language model learns its tokens sooner), the decoder sets a short-time spectrum and a bank of
+oscillators.
 
 Shapes: B batch, C channels (1), N samples, T frames, D latent width, K codebooks.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from toccata.audio.mel import log_mel, low_magnitudes
 from toccata.errors import InputError, WeightsError
 from toccata.nn.convnext import ConvNeXtBlock
 from toccata.nn.istft import ISTFTHead
+from toccata.nn.oscillators import OscillatorBank
 from toccata.nn.rvq import ResidualVectorQuantiser
 from toccata.nn.seanet import SEANetDecoder, SEANetEncoder, SEANetSizes
 from toccata.weights import checkpoint
@@ -48,6 +51,8 @@ class SoundStreamConfig:
     decoder_depth: int = 4
     synthesis_width: int = 256
     synthesis_depth: int = 4
+    octaves: int = 0
+    per_octave: int = 36
 
     @property
     def frame_rate(self) -> float:
@@ -62,7 +67,7 @@ def full() -> SoundStreamConfig:
 
 def mini() -> SoundStreamConfig:
     """soundstream-mini: 25 Hz, 12 x 1024."""
-    return SoundStreamConfig(kind="frames", stride=960, latent=64)
+    return SoundStreamConfig(kind="frames", stride=960, latent=64, octaves=7)
 
 
 class SpectrumEncoder(nn.Module):
@@ -105,7 +110,7 @@ class SpectrumEncoder(nn.Module):
 
 
 class FrameDecoder(nn.Module):
-    """latent_BTD -> wave_BN: blocks at the code rate, blocks at the hop rate, inverse STFT.
+    """latent_BTD -> wave_BN: blocks at the code rate, blocks at the hop rate, inverse STFT and oscillators.
 
     It looks 480 samples (20 ms) ahead.
     """
@@ -121,6 +126,10 @@ class FrameDecoder(nn.Module):
         self.fine = nn.Sequential(*(ConvNeXtBlock(config.synthesis_width) for _ in range(config.synthesis_depth)))
         self.norm = nn.LayerNorm(config.synthesis_width)
         self.head = ISTFTHead(config.synthesis_width, self.n_fft, config.hop)
+        self.bank = None
+        if config.octaves:
+            sizes = (config.octaves, config.per_octave, config.hop, self.n_fft, config.sample_rate)
+            self.bank = OscillatorBank(config.synthesis_width, *sizes)
         # Every block looks back six frames; two more cover the window of the inverse transform.
         self.context = 6 * config.decoder_depth + -(-6 * config.synthesis_depth // self.group) + 2
 
@@ -129,8 +138,11 @@ class FrameDecoder(nn.Module):
         B, T, _ = hidden.shape
         return self.norm(self.fine(hidden.reshape(B, T * self.group, -1)))
 
-    def forward(self, latent_BTD: Tensor) -> Tensor:
-        return self.head(self.trunk(latent_BTD))
+    def forward(self, latent_BTD: Tensor, first: int = 0) -> Tensor:
+        """``first`` is the frame of the whole sound that latent_BTD begins with."""
+        hidden = self.trunk(latent_BTD)
+        wave = self.head(hidden)
+        return wave if self.bank is None else wave + self.bank(hidden, first * self.group)
 
 
 class SoundStream(nn.Module):
@@ -156,10 +168,11 @@ class SoundStream(nn.Module):
         latent = self.encoder(wave[:, 0]) if self.config.kind == "frames" else self.encoder(wave)
         return self.norm(latent.float().transpose(1, 2)).transpose(1, 2)
 
-    def synthesise(self, latent_BTD: Tensor) -> Tensor:
-        """latent_BTD -> wave_BCN, N = T x stride."""
-        wave = self.decoder(latent_BTD)
-        return wave[:, None] if self.config.kind == "frames" else wave
+    def synthesise(self, latent_BTD: Tensor, first: int = 0) -> Tensor:
+        """latent_BTD, from frame ``first`` of the whole on -> wave_BCN, N = T x stride."""
+        if isinstance(self.decoder, FrameDecoder):
+            return self.decoder(latent_BTD, first)[:, None]
+        return self.decoder(latent_BTD)
 
     @torch.no_grad()
     def encode(self, wave_BCN: Tensor, levels: int | None = None) -> Tensor:
@@ -194,7 +207,7 @@ class SoundStream(nn.Module):
             recent = part if recent is None else torch.cat([recent, part], dim=-1)
             total += part.shape[-1]
             first = total - recent.shape[-1]
-            wave = self.decode(recent)
+            wave = self.synthesise(self.quantiser.decode(recent), first).clamp(-1, 1)
             yield wave[..., emitted - first * stride : wave.shape[-1] - held]
             emitted = total * stride - held
             keep = min(recent.shape[-1], context + 1)
@@ -207,6 +220,15 @@ def save_soundstream(folder: Path, codec: SoundStream, **card: object) -> None:
     """Write ``codec`` to ``folder`` in compact form; ``card`` says where the weights come from."""
     config = {"family": "soundstream", "codec": asdict(codec.config), **card}
     checkpoint.save(folder, config, compact(codec.state_dict()))
+
+
+def codes_hash(folder: Path | None = None) -> str:
+    """SHA-256 of what decides the codes of the codec in ``folder``: all but its decoder."""
+    codec, digest = load_soundstream(folder), hashlib.sha256()
+    for name, tensor in sorted(codec.state_dict().items()):
+        if not name.startswith("decoder."):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_soundstream(folder: Path | None = None) -> SoundStream:

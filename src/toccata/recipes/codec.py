@@ -2,7 +2,7 @@
 
 Phase 1 trains encoder, quantiser and decoder by reconstruction, and asks the first level to tell the score (which
 pitch classes sound, which drums strike): that makes its tokens the easier to predict. Phase 2 freezes the codes and
-trains the decoder against discriminators, so tokens made after phase 1 stay valid while the sound still improves.
+trains the decoder, at last against discriminators, so tokens made after phase 1 stay valid while the sound improves.
 
 EnCodec has one phase, as published: everything at once, with the losses balanced.
 """
@@ -21,16 +21,17 @@ from torch import Tensor, nn
 from toccata.codecs import losses
 from toccata.codecs.discriminators import Discriminators
 from toccata.codecs.encodec import EnCodec, EnCodecConfig, encodec_24khz, encodec_32khz, encodec_mini, save_encodec
-from toccata.codecs.soundstream import SoundStream, full, mini, save_soundstream
+from toccata.codecs.soundstream import SoundStream, codes_hash, full, load_soundstream, mini, save_soundstream
 from toccata.corpus.stream import ROLL_RATE, audio_shard, corpus_name
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.errors import InputError
 from toccata.nn.rvq import Quantised, perplexity
 from toccata.training.balancer import Balancer
 from toccata.training.log import StepLog
-from toccata.training.optim import warmup_cosine
+from toccata.training.optim import warmup_cosine, warmup_stable_decay
 from toccata.training.provenance import provenance
 from toccata.training.state import load_state, save_state
+from toccata.weights import checkpoint
 
 Codec = SoundStream | EnCodec
 Part = nn.Module | torch.optim.Optimizer | Balancer
@@ -47,18 +48,27 @@ HELD_OUT_SEED = 10_000
 
 @dataclass(frozen=True)
 class CodecRecipe:
-    """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped."""
+    """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
+
+    ``codes`` is the folder of a SoundStream codec whose codes stay: only phase 2 runs, from its decoder, or from as
+    much of it as the preset's decoder has. Phase 2 is ``sound_steps`` of the decoder alone and ``adversarial_steps``
+    against discriminators; half of its sounds come through the first ``kept_levels``, which language models write.
+    """
 
     out: Path = Path("runs/codec")
     band: Path = Path("runs/band")
+    codes: Path | None = None
     preset: str = "mini"
     steps: int = 2500
     free_steps: int = 100
     refit_steps: int = 100
-    adversarial_steps: int = 3000
+    sound_steps: int = 3000
+    adversarial_steps: int = 1000
+    kept_levels: int = 4
     batch: int = 16
     seconds: float = 1.92
     learning_rate: float = 1e-3
+    sound_rate: float = 5e-4
     steps_per_shard: int = 20
     shards_in_memory: int = 6
     seed: int = 1
@@ -81,9 +91,19 @@ def train(recipe: CodecRecipe) -> None:
         balance(recipe, EnCodec(config).to(recipe.device), deadline)
         return
     codec = SoundStream(config).to(recipe.device)
+    if recipe.codes:
+        adopt(codec, recipe.codes)
     quicken(recipe, codec)
-    if reconstruct(recipe, codec, deadline):
+    if recipe.codes or reconstruct(recipe, codec, deadline):
         polish(recipe, codec, deadline)
+
+
+def adopt(codec: SoundStream, folder: Path) -> None:
+    """The weights in ``folder`` for ``codec``; parts of its decoder that ``folder`` lacks stay as they are."""
+    own = codec.state_dict()
+    theirs = load_soundstream(folder).state_dict()
+    new = {name: tensor for name, tensor in own.items() if name.startswith("decoder.") and name not in theirs}
+    checkpoint.load_into(codec, theirs | new, folder)
 
 
 def refit(recipe: CodecRecipe, codec: SoundStream, read: Callable[[int], Shard]) -> None:
@@ -130,8 +150,8 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
                 made_BCN = codec.synthesise(quantised.latent_BTD)
             mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
             score = score_loss(score_head(quantised.first_BTD), roll_BTR)
-            tonal = losses.tonal_loss(made_BCN, wave_BCN, codec.config.sample_rate)
-            loss = mel + 0.5 * tonal + 0.25 * quantised.loss + 0.3 * score
+            tonal, partials = losses.tonal_loss(made_BCN, wave_BCN, codec.config.sample_rate)
+            loss = mel + 0.5 * (tonal + partials) + 0.25 * quantised.loss + 0.3 * score
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             for group in optimiser.param_groups:
@@ -141,74 +161,93 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
             step += 1
             if log.due(step):
                 use = min(perplexity(c, codec.config.vocabulary) for c in quantised.codes_BKT.unbind(1))
-                log(step, mel=mel, tonal=tonal, score=score, commitment=quantised.loss, least_use=use)
+                log(
+                    step, mel=mel, tonal=tonal, partials=partials, score=score, commitment=quantised.loss, least_use=use
+                )
             if step % 250 == 0 or step == recipe.steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
-                publish(recipe, codec, step, 0)
+                publish(recipe, codec, 0, step)
             if time.monotonic() > deadline:
                 return step >= recipe.steps
     return True
 
 
 def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
-    """Phase 2: the decoder against discriminators, codes frozen."""
+    """Phase 2: the decoder, codes frozen; first alone, then against discriminators."""
     codec.requires_grad_(False).eval()
     codec.decoder.requires_grad_(True)
     judges = Discriminators((1024, 512, 256), wave_scales=1, channels=16).to(recipe.device)
-    maker = torch.optim.AdamW(codec.decoder.parameters(), 3e-4, betas=(0.8, 0.99), weight_decay=1e-3)
+    maker = torch.optim.AdamW(codec.decoder.parameters(), recipe.sound_rate, betas=(0.8, 0.99), weight_decay=1e-3)
     critic = torch.optim.AdamW(judges.parameters(), 3e-4, betas=(0.8, 0.99), weight_decay=1e-3)
     parts = {"codec": codec, "judges": judges, "maker": maker, "critic": critic}
     path = recipe.out / "sound.safetensors"
-    step = resume(path, parts, codec)
-    log = StepLog("sound", step, recipe.adversarial_steps, every=20)
+    step, steps, rate = resume(path, parts, codec), recipe.sound_steps + recipe.adversarial_steps, recipe.sound_rate
+    log = StepLog("sound", step, steps, every=20)
     with made_ahead(
         band(recipe, codec.config.sample_rate), step // recipe.steps_per_shard, 10**6, recipe.workers
     ) as read:
         draw = sampler(recipe, codec, read)
-        if step == 0:
+        if step == 0 and not recipe.codes:
             refit(recipe, codec, read)
             remember(path, parts, codec, step)
-            publish(recipe, codec, recipe.steps, 0)
-        while step < recipe.adversarial_steps:
+            publish(recipe, codec, step)
+        while step < steps:
             wave_BCN, _ = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + 10**5 + step)
-            with torch.no_grad():
-                codes_BKT = codec.encode(wave_BCN)
-                levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator).to(recipe.device)
-                latent_BTD = masked_latents(codec, codes_BKT, levels_B)
+            latent_BTD = heard_latents(recipe, codec, wave_BCN, generator)
             with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 made_BCN = codec.synthesise(latent_BTD)
-            real_BCN, fake_BCN = same_crops(wave_BCN, made_BCN, generator, codec.config.sample_rate // 2)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-                critic_loss = losses.discriminator_loss(judges(fake_BCN.detach()), judges(real_BCN))
-            critic_loss.backward()
-            nn.utils.clip_grad_norm_(judges.parameters(), 1.0)
-            critic.step()
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-                fake = judges(fake_BCN)
-                with torch.no_grad():
-                    real = judges(real_BCN)
-                adversarial, feature = losses.adversarial_loss(fake), losses.feature_loss(fake, real)
             mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
-            tonal = losses.tonal_loss(made_BCN, wave_BCN, codec.config.sample_rate)
-            ramp = min(1.0, step / 300)
-            (10 * mel + 5 * tonal + ramp * (adversarial + 5 * feature)).backward()
+            tonal, partials = losses.tonal_loss(made_BCN, wave_BCN, codec.config.sample_rate)
+            loss, told = 10 * (mel + tonal + partials), {"mel": mel, "tonal": tonal, "partials": partials}
+            if step >= recipe.sound_steps:
+                crops = same_crops(wave_BCN, made_BCN, generator, codec.config.sample_rate // 2)
+                judged = contend(judges, critic, *crops)
+                ramp = min(1.0, (step - recipe.sound_steps) / 300)
+                loss, told = loss + ramp * (judged["adversarial"] + 5 * judged["feature"]), told | judged
+            loss.backward()
             nn.utils.clip_grad_norm_(codec.decoder.parameters(), 10.0)
-            scale = warmup_cosine(step, recipe.adversarial_steps, 100)
             for group in maker.param_groups:
-                group["lr"] = 3e-4 * scale
+                group["lr"] = rate * warmup_stable_decay(step, steps, 100, 0.25)
             maker.step()
             maker.zero_grad(set_to_none=True)
             critic.zero_grad(set_to_none=True)
             step += 1
             if log.due(step):
-                log(step, mel=mel, tonal=tonal, critic=critic_loss, adversarial=adversarial, feature=feature)
-            if step % 100 == 0 or step == recipe.adversarial_steps or time.monotonic() > deadline:
+                log(step, **told)
+            if step % 100 == 0 or step == steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
-                publish(recipe, codec, recipe.steps, step)
+                publish(recipe, codec, step)
             if time.monotonic() > deadline:
                 break
-    return step >= recipe.adversarial_steps
+    return step >= steps
+
+
+@torch.no_grad()
+def heard_latents(recipe: CodecRecipe, codec: SoundStream, wave_BCN: Tensor, generator: torch.Generator) -> Tensor:
+    """What the codes tell of ``wave_BCN``: half through the first ``kept_levels``, half through more or fewer."""
+    codes_BKT = codec.encode(wave_BCN)
+    levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator)
+    kept_B = torch.rand(len(wave_BCN), generator=generator) < 0.5
+    levels_B = torch.where(kept_B, min(recipe.kept_levels, codec.config.levels), levels_B)
+    return masked_latents(codec, codes_BKT, levels_B.to(recipe.device))
+
+
+def contend(
+    judges: Discriminators, critic: torch.optim.Optimizer, real_BCN: Tensor, fake_BCN: Tensor
+) -> dict[str, Tensor]:
+    """One step of the discriminators, and what they then say of ``fake_BCN``."""
+    with torch.autocast(fake_BCN.device.type, torch.bfloat16):
+        critic_loss = losses.discriminator_loss(judges(fake_BCN.detach()), judges(real_BCN))
+    critic_loss.backward()
+    nn.utils.clip_grad_norm_(judges.parameters(), 1.0)
+    critic.step()
+    with torch.autocast(fake_BCN.device.type, torch.bfloat16):
+        fake = judges(fake_BCN)
+        with torch.no_grad():
+            real = judges(real_BCN)
+        adversarial, feature = losses.adversarial_loss(fake), losses.feature_loss(fake, real)
+    return {"critic": critic_loss, "adversarial": adversarial, "feature": feature}
 
 
 def balance(recipe: CodecRecipe, codec: EnCodec, deadline: float) -> bool:
@@ -335,11 +374,13 @@ def quicken(recipe: CodecRecipe, codec: SoundStream) -> None:
             setattr(part, "trunk", torch.compile(getattr(part, "trunk")))  # noqa: B009, B010 - a method, replaced on this one object
 
 
-def publish(recipe: CodecRecipe, codec: SoundStream, codes: int, sound: int) -> None:
-    """Write the codec with where it comes from."""
+def publish(recipe: CodecRecipe, codec: SoundStream, sound: int, codes: int | None = None) -> None:
+    """Write the codec with where it comes from, after ``codes`` steps (None: all) of phase 1 and ``sound`` of 2."""
+    card: dict[str, object] = {"codes": codes_hash(recipe.codes)[:12]} if recipe.codes else {}
+    codes = 0 if recipe.codes else recipe.steps if codes is None else codes
     heard = round((codes + sound) * recipe.batch * recipe.seconds / 3600, 1)
-    steps = f"{codes} for the codes, {sound} for the sound"
-    save_soundstream(recipe.out / "codec", codec, steps=steps, hours_heard=heard, **provenance(recipe.device))
+    steps = f"{sound} for the sound" if recipe.codes else f"{codes} for the codes, {sound} for the sound"
+    save_soundstream(recipe.out / "codec", codec, steps=steps, hours_heard=heard, **card, **provenance(recipe.device))
 
 
 def remember(path: Path, parts: dict[str, Part], codec: Codec, step: int) -> None:

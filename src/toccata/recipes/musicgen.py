@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toccata.audio.melody import melody_of_notes
-from toccata.codecs.soundstream import BUNDLED, load_soundstream
+from toccata.codecs.soundstream import codes_hash, load_soundstream
 from toccata.corpus.stream import audio_shard, corpus_name
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.data.tokens import TokenPiece, crop, encode_shard, pieces
@@ -198,7 +198,7 @@ def sized(recipe: MusicGenRecipe, text: TextEncoder) -> MusicGenConfig:
 def token_store(recipe: MusicGenRecipe, seed: int) -> ShardStore:
     """Token shards of the endless corpus ``seed``; their audio is rendered where it isn't there already."""
     make = functools.partial(token_shard, seed=seed, band=recipe.band, codec=recipe.codec)
-    codec = checkpoint.sha256(recipe.codec or BUNDLED)[:12]
+    codec = codes_hash(recipe.codec)[:12]
     return ShardStore(recipe.tokens / f"{corpus_name(seed)}-codec-{codec}", make)
 
 
