@@ -11,7 +11,7 @@ from benchmarks import recordings
 from benchmarks.held_out import HELD_OUT, RATE, excerpts
 from benchmarks.report import Figure, Options, compared
 from toccata.codecs.soundstream import SoundStream, load_soundstream
-from toccata.evaluation.distances import log_mel_distance, si_sdr
+from toccata.evaluation.distances import chroma_correlation, log_mel_distance, si_sdr
 from toccata.evaluation.frechet import frechet_distance
 from toccata.evaluation.musicnn import load_musicnn
 from toccata.nn.rvq import perplexity
@@ -59,6 +59,7 @@ def _distances(codec: SoundStream, name: str, waves: list[np.ndarray], floor: fl
     shifted = waves[1:] + waves[:1]
     mel_control = float(np.mean([log_mel_distance(a, b, RATE) for a, b in zip(waves, shifted, strict=True)]))
     sdr_control = float(np.median([si_sdr(a, b) for a, b in zip(waves, shifted, strict=True)]))
+    chroma_control = float(np.mean([chroma_correlation(a, b, RATE) for a, b in zip(waves, shifted, strict=True)]))
     for levels in (k for k in LEVELS if k <= codec.config.levels):
         copies = [reconstruct(codec, wave, levels) for wave in waves]
         pairs = list(zip(waves, copies, strict=True))
@@ -66,6 +67,8 @@ def _distances(codec: SoundStream, name: str, waves: list[np.ndarray], floor: fl
         yield Figure(f"log-mel L1, {name}, {levels} levels", mel, "nepers", control=mel_control, n=n)
         sdr = float(np.median([si_sdr(a, b) for a, b in pairs]))
         yield Figure(f"SI-SDR (median), {name}, {levels} levels", sdr, "dB", control=sdr_control, n=n)
+        chroma = float(np.mean([chroma_correlation(a, b, RATE) for a, b in pairs]))
+        yield Figure(f"chroma correlation, {name}, {levels} levels", chroma, "", control=chroma_control, n=n)
         distance = frechet_distance(embeddings(copies), heard)
         metric = f"Fréchet distance, {name}, {levels} levels"
         yield Figure(metric, distance, "", n=n) if floor is None else compared(metric, distance, "", floor, n=n)

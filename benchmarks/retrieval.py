@@ -71,7 +71,7 @@ def listed(model: Embedder, count: int) -> list[Listed]:
             waves = [torch.from_numpy(wave_N), torch.from_numpy(wave_N[: 10 * RATE])]
             whole_D, first_D = model.encoder.embed_audio(waves, RATE).cpu()
             tags_V = load_musicnn().listen(wave_N, RATE).tags_BV.mean(0)
-            found.append(Listed(whole_D, first_D, tags_V, replace(made, wave_N=made.wave_N[:0])))
+            found.append(Listed(whole_D, first_D, tags_V, replace(made, wave_N=np.zeros(0, np.int16))))
             if len(found) % 50 == 0:
                 note(f"{len(found)} of {count} pieces heard")
     return found

@@ -138,10 +138,12 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
         case "clap":
             from toccata.encoders.clap import load_clap, load_trained_clap
 
+            if not published.wrote(folder):
+                return Embedder(load_trained_clap(folder).to(place), name, checkpoint.sha256(folder))
             public = catalogue.find(name)
+            clap = load_clap(folder).to(place)
             found = store.fetched(public) if public else None
-            clap = load_clap(folder) if published.wrote(folder) else load_trained_clap(folder)
-            return Embedder(clap.to(place), name, found.sha256 if found else checkpoint.sha256(folder))
+            return Embedder(clap, name, found.sha256 if found else published.sha256(folder))
     raise InputError(f"{name} compares no music with words (its family is {family}); choose a CLAP or a MuLan")
 
 

@@ -1,10 +1,12 @@
 """``toccata embed``, ``search`` and ``tag``: what can be read is done, what can't is told, stdout is data."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from toccata.audio import io
@@ -58,6 +60,22 @@ def test_a_folder_is_ranked_and_heard_only_once(toccata, model, monkeypatch):
     again = toccata("search", "slow sad cello", "music", "--model", model, "--json", "--count", 1)
     assert again[0] == 0
     assert json.loads(again[1]) == rows[0]
+
+
+def test_a_name_may_be_any_bytes(toccata, model, tmp_path):
+    (tmp_path / "music/a.wav").rename(tmp_path / "music" / os.fsdecode(b"caf\xe9.wav"))
+    for arguments in (["--json"], []):
+        code, out, err = toccata("search", "slow sad cello", "music", "--model", model, *arguments)
+        assert code == 0, err
+        assert "caf\ufffd.wav" in out.decode()
+
+
+def test_damaged_numbers_are_no_hit(toccata, model, tmp_path):
+    soundfile.write(tmp_path / "music/loud.wav", np.full(44_100, 1e30, np.float32), 22_050, subtype="FLOAT")
+    code, out, err = toccata("search", "slow sad cello", "music", "--model", model, "--json")
+    assert code == 0
+    assert "loud.wav" not in out.decode()
+    assert "loud.wav is too loud to be sound" in err
 
 
 def test_labels_are_ranked_and_their_shares_sum_to_one(toccata, model):

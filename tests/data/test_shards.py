@@ -37,6 +37,20 @@ def test_workers_make_the_same_shards(tmp_path, workers):
             assert torch.equal(read(index)[0]["x"], numbers(index, 3)[0]["x"])
 
 
+def fails_at_two(index):
+    if index == 2:
+        raise ValueError("a damaged file")
+    return numbers(index, 3)
+
+
+def test_what_stops_one_of_many_workers_is_told_and_not_waited_for(tmp_path, capfd):
+    with made_ahead(ShardStore(tmp_path, fails_at_two), 0, 10, workers=2, ahead=1) as read:
+        read(0), read(1)
+        with pytest.raises(ValueError, match="a damaged file"):
+            read(2)
+    assert "a damaged file" in capfd.readouterr().err
+
+
 def test_tokens_keep_pieces_apart():
     wave = torch.arange(10, dtype=torch.int16)
     records = [{"samples": 4, "frames": 2, "captions": ["a"]}, {"samples": 6, "frames": 6, "captions": ["b"]}]

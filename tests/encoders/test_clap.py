@@ -33,6 +33,7 @@ from toccata.encoders.joint import AudioTower, JointEncoder, TextTower, similari
 from toccata.encoders.pann import PANNConfig
 from toccata.encoders.t5 import T5Config, T5Encoder
 from toccata.errors import InputError, WeightsError
+from toccata.hub import load_embedder
 
 RATE = 8_000
 WORDS = ("<s>", "<pad>", "</s>", "<unk>", "slow", "warm", "piano", "drums")
@@ -255,6 +256,17 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_made_by_hand_is_read(folder: Path):
     clap = load_clap(folder)
     assert clap.embed_audio([sound(0.5)], RATE).shape == clap.embed_text(["slow piano"]).shape == (1, 3)
+
+
+def test_a_folder_as_transformers_writes_it_is_loaded_by_its_path(folder: Path):
+    embedder = load_embedder(str(folder))
+    assert embedder.embed_text("slow piano").shape == (1, 3)
+    before = embedder.weights_sha256
+    assert len(before) == 64
+    settle(folder, "preprocessor_config.json", "", padding="repeat")
+    assert load_embedder(str(folder)).weights_sha256 == before, "it tells the weights"
+    settle(folder, "config.json", "", note="another")
+    assert load_embedder(str(folder)).weights_sha256 != before
 
 
 def settle(folder: Path, file: str, part: str, **changes: object) -> None:

@@ -110,6 +110,19 @@ def test_bad_sound_is_told(model, wave):
         model.embed_audio([wave], 16000)
 
 
+def test_no_sound_and_no_rate_are_told(model):
+    with pytest.raises(InputError, match="no sound"):
+        model.embed_audio([], 16000)
+    with pytest.raises(InputError, match="no sound"):
+        model.embed_files([])
+    with pytest.raises(InputError, match="0 Hz"):
+        model.embed_audio([noise(1)], 0)
+
+
+def test_a_single_sample_of_a_higher_rate_has_unit_length_too(model):
+    assert model.embed_audio([noise(1)[:1]], 96000).norm().item() == pytest.approx(1)
+
+
 @pytest.mark.parametrize("texts", [[], [""], ["piano", " "], ["音楽"]])
 def test_bad_text_is_told(model, texts):
     with pytest.raises(InputError):

@@ -1,13 +1,15 @@
 """MuLan's recipe on a folder of sounds: it resumes exactly, what it writes loads, hard negatives are alike."""
 
+import shutil
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
-from toccata.encoders.mulan import load_mulan, mini
+from toccata.encoders.mulan import MuLan, full, full_transformer, load_mulan, mini
 from toccata.encoders.words import WordsConfig
-from toccata.errors import InputError
+from toccata.errors import InputError, WeightsError
 from toccata.recipes import mulan, pairs
 from toccata.training.state import load_state
 
@@ -30,6 +32,8 @@ def test_it_resumes_exactly_and_its_model_loads(recipe, tmp_path, capsys):
     mulan.train(replace(recipe, out=tmp_path / "whole"))
     mulan.train(replace(recipe, out=tmp_path / "parts", minutes=0))
     assert load_state(tmp_path / "parts/state.safetensors")["step"] == 1
+    with pytest.raises(WeightsError, match="no tokens yet"):
+        load_mulan(tmp_path / "parts/model").quantise(torch.zeros(1, 16))
     mulan.train(replace(recipe, out=tmp_path / "parts"))
     whole, parts = (load_state(tmp_path / name / "state.safetensors")["learner"] for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole if not name.startswith("quantiser"))
@@ -37,6 +41,36 @@ def test_it_resumes_exactly_and_its_model_loads(recipe, tmp_path, capsys):
     codes = model.quantise(model.embed_text(["high flute"]))
     assert codes.shape == (1, 2)
     assert "cosine to what they keep" in capsys.readouterr().out
+
+
+def test_a_run_that_was_killed_before_it_wrote_its_model_writes_it_the_next_time(recipe, tmp_path):
+    mulan.train(recipe)
+    shutil.rmtree(recipe.out / "model")
+    mulan.train(recipe)
+    assert load_mulan(recipe.out / "model").quantise(torch.ones(1, 16)).shape == (1, 2)
+
+
+def test_sounds_that_cannot_be_read_are_told_and_left_out(recipe, tmp_path, capsys):
+    (tmp_path / "1.wav").write_bytes(b"no sound")
+    mulan.train(recipe)
+    assert "left out: " in capsys.readouterr().out
+
+
+def test_other_sound_under_the_same_names_is_heard_again(recipe, tmp_path):
+    before = pairs.shards_of(recipe, mulan.front_of(mini())).train.folder
+    assert pairs.shards_of(recipe, mulan.front_of(mini())).train.folder == before
+    (tmp_path / "3.wav").write_bytes((tmp_path / "4.wav").read_bytes())
+    assert pairs.shards_of(recipe, mulan.front_of(mini())).train.folder != before
+
+
+@pytest.mark.parametrize("config", [full(), full_transformer()])
+def test_the_published_sizes_have_matrices_for_muon(config):
+    text: Any = torch.nn.Module()  # a BERT needs its tokeniser's file
+    text.width = 8
+    with torch.device("meta"):
+        text.layers = torch.nn.ModuleList([torch.nn.Linear(8, 8)])
+        model = MuLan(config, text)
+    assert list(pairs.matrices(model).parameters())
 
 
 def test_too_small_a_manifest_is_told(recipe, tmp_path):

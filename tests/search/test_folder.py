@@ -1,5 +1,7 @@
 """A folder's embeddings: only what changed is heard again, what is broken is told and skipped, nothing is lost."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -73,8 +75,9 @@ def test_a_damaged_cache_is_made_again(folder, tmp_path):
         assert len(library(folder, ear, kept).paths) == len(ear.heard) == 3
 
 
-def test_an_interrupted_run_keeps_what_it_heard(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("toccata.search.folder._SAVE_EVERY", -1.0)
+@pytest.mark.parametrize("every", [-1.0, 30.0])
+def test_an_interrupted_run_keeps_what_it_heard(folder, tmp_path, monkeypatch, every):
+    monkeypatch.setattr("toccata.search.folder._SAVE_EVERY", every)
     kept, ear = tmp_path / "kept.npz", Ear()
 
     def stopped(path):
@@ -87,6 +90,32 @@ def test_an_interrupted_run_keeps_what_it_heard(folder, tmp_path, monkeypatch):
     ear.heard.clear()
     library(folder, ear, kept)
     assert ear.heard == ["c.mp3"]
+
+
+def test_where_nothing_can_be_kept_the_ranking_is_still_there(folder, tmp_path):
+    (tmp_path / "taken").write_text("no folder")
+    found = library(folder, Ear(), tmp_path / "taken/kept.npz")
+    assert len(found.paths) == 3
+    assert "cannot be written" in found.problems[0]
+
+
+def test_a_closed_folder_is_told_and_what_was_heard_of_it_is_kept(folder, tmp_path, monkeypatch):
+    kept, ear = tmp_path / "kept.npz", Ear()
+    library(folder, ear, kept)
+    real = os.walk
+
+    def closed(top, onerror):
+        onerror(PermissionError(13, "Permission denied", str(folder / "sub")))
+        return [entry for entry in real(top) if not entry[0].endswith("sub")]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.walk", closed)
+        found = library(folder, ear, kept)
+    assert [p.name for p in found.paths] == ["a.wav", "b.FLAC"]
+    assert "sub cannot be opened" in found.problems[0]
+    ear.heard.clear()
+    assert len(library(folder, ear, kept).paths) == 3
+    assert ear.heard == []
 
 
 def test_folders_and_models_have_caches_of_their_own(tmp_path, monkeypatch):

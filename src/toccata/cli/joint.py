@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -88,8 +89,9 @@ def search(
     if not found.paths:
         raise InputError(f"none of the files in {folder} could be read")
     for rank, (path, near) in enumerate(found.nearest(wanted_D, count), 1):
-        row = {"rank": rank, "path": str(path), "similarity": round(near, 4)}
-        print(json.dumps(row, ensure_ascii=False) if as_json else f"{near:6.3f}  {path}")
+        shown = os.fsencode(path).decode("utf-8", "replace")  # a name may be any bytes
+        row = {"rank": rank, "path": shown, "similarity": round(near, 4)}
+        print(json.dumps(row, ensure_ascii=False) if as_json else f"{near:6.3f}  {shown}")
 
 
 def tag(

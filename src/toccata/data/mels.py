@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toccata.audio.io import read
+from toccata.audio.io import Limits, read
 from toccata.audio.resample import resample
 from toccata.data.shards import Shard
 from toccata.errors import InputError
+
+LONGEST = Limits(max_seconds=3600.0, max_bytes=2**31)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ def mel_shard(waves: Iterator[tuple[Tensor, dict[str, Any]]], mels: Callable[[Te
     for wave_N, record in waves:
         found.append(mels(wave_N[None])[0].half())
         kept.append({**record, "frames": len(found[-1])})
+    if not found:
+        raise InputError("none of a shard's sound files could be read; mend the manifest, or leave them out of it")
     return {"mel": torch.cat(found)}, kept
 
 
@@ -52,13 +56,16 @@ def crop(piece: MelPiece, frames: int, generator: torch.Generator) -> Tensor:
 
 
 def masked(mel_TM: Tensor, generator: torch.Generator, frames: int = 40, bands: int = 16, count: int = 2) -> Tensor:
-    """SpecAugment (arXiv 1904.08779) without warping: ``count`` stripes of up to so many frames, and of bands, at 0."""
-    mel_TM = mel_TM.clone()
+    """SpecAugment (arXiv 1904.08779) without warping: ``count`` stripes of up to so many frames, and of bands.
+
+    They become the mean of all, as loud as the rest.
+    """
+    mel_TM, mean = mel_TM.clone(), float(mel_TM.float().mean())
     for dim, most in ((0, frames), (1, bands)):
         for _ in range(count):
             width = int(torch.randint(min(most, mel_TM.shape[dim]) + 1, (), generator=generator))
             start = int(torch.randint(mel_TM.shape[dim] - width + 1, (), generator=generator))
-            mel_TM.narrow(dim, start, width).zero_()
+            mel_TM.narrow(dim, start, width).fill_(mean)
     return mel_TM
 
 
@@ -99,8 +106,12 @@ def read_manifest(path: Path) -> list[ManifestRow]:
 
 
 def manifest_waves(rows: list[ManifestRow], sample_rate: int) -> Iterator[tuple[Tensor, dict[str, Any]]]:
-    """(wave_N, record) of each row, mono at ``sample_rate``."""
+    """(wave_N, record) of each row, mono at ``sample_rate``; what cannot be read is told and left out."""
     for row in rows:
-        samples_CN, rate = read(row.path)
+        try:
+            samples_CN, rate = read(row.path, LONGEST)
+        except InputError as error:
+            print(f"left out: {error}", flush=True)
+            continue
         mono = resample(samples_CN.mean(0, keepdims=True), rate, sample_rate)[0]
         yield torch.from_numpy(mono), {"captions": [{"text": text} for text in row.captions]}

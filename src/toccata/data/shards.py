@@ -85,10 +85,10 @@ def made_ahead(
 
     def read(index: int) -> Shard:
         position.value = max(position.value, index)
-        while workers and not store.path(index).exists():
-            if not any(p.is_alive() for p in processes):
-                return store.read(index)
-            time.sleep(0.2)
+        if workers and index >= start:
+            maker = processes[(index - start) % workers]
+            while maker.is_alive() and not store.path(index).exists():
+                time.sleep(0.2)
         return store.read(index)
 
     try:

@@ -21,7 +21,7 @@ from toccata.encoders.joint import LONGEST, TextTower, at_rate, checked_texts, c
 from toccata.encoders.text import TextEncoder
 from toccata.encoders.towers import described, save_tokeniser, text_tower, towers_of
 from toccata.encoders.words import WordsConfig
-from toccata.errors import WeightsError
+from toccata.errors import InputError, WeightsError
 from toccata.nn.resnet import ResNet, ResNetConfig
 from toccata.nn.rvq import ResidualVectorQuantiser
 from toccata.nn.spectrogram_transformer import SpectrogramTransformer, SpectrogramTransformerConfig
@@ -139,11 +139,15 @@ class MuLan(nn.Module):
     def embed_audio(self, waves: Sequence[Tensor], sample_rate: int) -> Tensor:
         """wave_N or wave_CN of any lengths at ``sample_rate`` Hz -> (B, D) of unit length.
 
-        Sound shorter than a window is repeated. Raises ``InputError`` where it is empty or not finite.
+        Sound shorter than a window is repeated. Raises ``InputError`` where there is none, one is empty or not finite.
         """
+        if not waves:
+            raise InputError("there is no sound to embed; give at least one")
+        if sample_rate < 1:
+            raise InputError(f"a sample rate of {sample_rate} Hz is none; give the one of the sounds")
         rows = []
-        for wave in waves:
-            mono_1N = checked_wave(wave).mean(0, keepdim=True).numpy()
+        for i, wave in enumerate(waves):
+            mono_1N = checked_wave(wave, f"sound {i + 1}").detach().cpu().mean(0, keepdim=True).numpy()
             wave_N = torch.from_numpy(resample(mono_1N, sample_rate, self.config.sample_rate)[0])
             rows.append(self.embed_blocks([wave_N]))
         return torch.stack(rows)
@@ -153,6 +157,8 @@ class MuLan(nn.Module):
 
         Raises ``InputError`` as ``audio.io.stream`` does.
         """
+        if not paths:
+            raise InputError("there is no sound to embed; give at least one")
         rows = []
         for path in paths:
             with io.stream(path, LONGEST) as file:
@@ -176,13 +182,19 @@ class MuLan(nn.Module):
 
     @torch.no_grad()
     def quantise(self, embedding_BD: Tensor) -> Tensor:
-        """Embeddings of music or text -> codes_BK."""
+        """Embeddings of music or text -> codes_BK; raises ``WeightsError`` where training has not come to tokens."""
+        self._check_tokens()
         return self.quantiser.encode(embedding_BD.to(self.device)[:, None])[..., 0].cpu()
 
     @torch.no_grad()
     def dequantise(self, codes_BK: Tensor) -> Tensor:
-        """codes_BK, K of any number of first levels -> embeddings (B, D) of unit length."""
+        """codes_BK, K of any number of first levels -> embeddings (B, D) of unit length; raises as ``quantise``."""
+        self._check_tokens()
         return F.normalize(self.quantiser.decode(codes_BK.to(self.device)[..., None])[:, 0], dim=-1).cpu()
+
+    def _check_tokens(self) -> None:
+        if not next(self.quantiser.buffers()).any():
+            raise WeightsError("this MuLan has no tokens yet: they are fitted when its training ends; let it go on")
 
 
 def mels_of(wave_BN: Tensor, config: MuLanConfig) -> Tensor:
@@ -194,7 +206,7 @@ def mels_of(wave_BN: Tensor, config: MuLanConfig) -> Tensor:
 def windows(blocks: Iterable[Tensor], window: int, stride: int) -> Iterator[Tensor]:
     """Windows of ``window`` samples every ``stride``, of sound in blocks; sound that fills none is repeated once over.
 
-    What is left after the last whole window is not heard.
+    What is left after the last whole window is not heard. No sound at all is a window of silence.
     """
     held, filled = torch.zeros(0), False
     for block in blocks:
@@ -202,7 +214,8 @@ def windows(blocks: Iterable[Tensor], window: int, stride: int) -> Iterator[Tens
         while len(held) >= window:
             yield held[:window]
             held, filled = held[stride:], True
-    if not filled and len(held):
+    if not filled:
+        held = held if len(held) else torch.zeros(1)
         yield held.repeat(-(-window // len(held)))[:window]
 
 

@@ -58,9 +58,16 @@ class TextEncoder(nn.Module):
         """
         return padded([self._ids(text) for text in texts])
 
+    def covers(self, text: str) -> bool:
+        """Whether any word of it is known."""
+        return bool(self._known(text.encode("utf-8", "ignore").decode()))
+
+    def _known(self, text: str) -> list[int]:
+        return [i for i in self._tokeniser.encode(text).ids if i != self._unknown]
+
     def _ids(self, text: str) -> list[int]:
         clean = text.encode("utf-8", "ignore").decode()  # a lone surrogate is no text
-        found = [i for i in self._tokeniser.encode(clean).ids if i != self._unknown]
+        found = self._known(clean)
         if not found:
             shown = clean if len(clean) <= 40 else clean[:40] + "..."
             raise InputError(

@@ -28,9 +28,11 @@ from toccata.recipes.pairs import (
     Front,
     PairRecipe,
     Pairs,
+    Source,
     averaged,
     hits,
     longest_caption,
+    matrices,
     retrieval_line,
     sampler,
     shards_of,
@@ -63,7 +65,7 @@ def train(recipe: CLAPRecipe) -> None:
     model = build(config, read_tokeniser(recipe.text) if recipe.text else None).to(recipe.device)
     source = shards_of(recipe, front_of(config.pictures))
     ema = EMA(model, recipe.ema)
-    optimisers = Optimisers(*split_matrices(blocks(model), model), recipe.muon_rate, recipe.adam_rate)
+    optimisers = Optimisers(*split_matrices(matrices(model), model), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"
     step = resume(path, model, ema, optimisers)
     print(f"clap-{recipe.preset}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, "
@@ -80,17 +82,25 @@ def train(recipe: CLAPRecipe) -> None:
             step += 1
             if log.due(step):
                 log(step, loss=loss, found=hit, temperature=model.temperature)
-            last = step == recipe.steps or time.monotonic() > deadline
-            if step % 250 == 0 or last:
+            late = time.monotonic() > deadline
+            if step % 250 == 0 or step == recipe.steps or late:
                 remember(path, model, ema, optimisers, step)
-            if step % 500 == 0 or last:
-                with averaged(model, ema):
-                    held_out = source.held_out_pieces()
-                    told_BD = model.embed_text([longest_caption(p) for p in held_out]).cpu()
-                    print(retrieval_line(embedded(model, held_out), told_BD), flush=True)
-                    publish(recipe, model, config, step)
-            if last:
+            if late:
                 break
+            if step % 500 == 0 and step < recipe.steps:
+                with averaged(model, ema):
+                    judge(model, source)
+                    publish(recipe, model, config, step)
+    with averaged(model, ema):
+        judge(model, source)
+        publish(recipe, model, config, step)
+
+
+def judge(model: CLAP, source: Source) -> None:
+    """Print how well held-out captions and music find each other."""
+    held_out = source.held_out_pieces()
+    told_BD = model.embed_text([longest_caption(p) for p in held_out]).cpu()
+    print(retrieval_line(embedded(model, held_out), told_BD), flush=True)
 
 
 def front_of(pictures: Pictures) -> Front:
@@ -102,16 +112,6 @@ def front_of(pictures: Pictures) -> Front:
 
 def _mels(wave_1N: Tensor, pictures: Pictures) -> Tensor:
     return whole(wave_1N[0], pictures)[None]
-
-
-def blocks(model: CLAP) -> nn.Module:
-    """The parts whose matrices Muon trains: the linear layers within both towers' blocks."""
-    inside = (".stages.", ".blocks.", ".layers.")
-    return nn.ModuleList(
-        module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and any(part in name for part in inside)
-    )
 
 
 def contrast(model: CLAP, pairs: Pairs, recipe: CLAPRecipe) -> tuple[Tensor, Tensor]:

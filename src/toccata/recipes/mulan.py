@@ -23,6 +23,7 @@ from toccata.recipes.pairs import (
     averaged,
     hits,
     longest_caption,
+    matrices,
     newest_shard,
     retrieval_line,
     sampler,
@@ -56,7 +57,7 @@ def train(recipe: MuLanRecipe) -> None:
     model = MuLan(config, text_tower(config.text, recipe.text, words)).to(recipe.device)
     source = shards_of(recipe, front_of(config))
     ema = EMA(model, recipe.ema)
-    optimisers = Optimisers(*split_matrices(blocks(model), model), recipe.muon_rate, recipe.adam_rate)
+    optimisers = Optimisers(*split_matrices(matrices(model), model), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"
     step = resume(path, model, ema, optimisers)
     print(f"mulan-{recipe.preset}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, "
@@ -73,30 +74,33 @@ def train(recipe: MuLanRecipe) -> None:
             step += 1
             if log.due(step):
                 log(step, loss=loss, found=hit, temperature=model.temperature)
-            last = step == recipe.steps or time.monotonic() > deadline
-            if step % 250 == 0 or last:
+            late = time.monotonic() > deadline
+            if step % 250 == 0 or step == recipe.steps or late:
                 remember(path, model, ema, optimisers, step)
-            if step % 500 == 0 or last:
-                with averaged(model, ema):
-                    held_out = source.held_out_pieces()
-                    told_BD = model.embed_text([longest_caption(p) for p in held_out])
-                    print(retrieval_line(embedded(model, held_out, seed=0), told_BD), flush=True)
-                    if step == recipe.steps:
-                        fit_tokens(model, recipe, source, read)
-                    publish(recipe, model, step)
-            if last:
+            if late:
                 break
+            if step % 500 == 0 and step < recipe.steps:
+                with averaged(model, ema):
+                    judge(model, source)
+                    publish(recipe, model, step)
+        with averaged(model, ema):
+            judge(model, source)
+            if step >= recipe.steps:
+                fit_tokens(model, recipe, source, read)
+            publish(recipe, model, step)
+
+
+def judge(model: MuLan, source: Source) -> None:
+    """Print how well held-out captions and music find each other."""
+    held_out = source.held_out_pieces()
+    told_BD = model.embed_text([longest_caption(p) for p in held_out])
+    print(retrieval_line(embedded(model, held_out, seed=0), told_BD), flush=True)
 
 
 def front_of(config: MuLanConfig) -> Front:
     """The log-mels that the audio tower reads."""
     name = f"{config.sample_rate}-{config.n_fft}-{config.hop}-{config.bands}"
     return Front(name, config.sample_rate, functools.partial(mels_of, config=config))
-
-
-def blocks(model: MuLan) -> nn.Module:
-    """The parts whose matrices Muon trains."""
-    return nn.ModuleList(module for module in model.modules() if type(module).__name__ == "Blocks")
 
 
 def contrast(model: MuLan, pairs: Pairs, recipe: MuLanRecipe) -> tuple[Tensor, Tensor]:

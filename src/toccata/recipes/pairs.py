@@ -6,7 +6,7 @@ Shapes: B pairs, T frames, M mel bands, D width.
 import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,10 +110,18 @@ def shards_of(recipe: PairRecipe, front: Front) -> Source:
     kept = min(recipe.held_out_shards, shards // 5)
     if not kept:
         raise InputError(f"{recipe.manifest} names {len(rows)} files; give at least {5 * PIECES} to train on")
-    name = hashlib.sha256(recipe.manifest.read_bytes()).hexdigest()[:12]
+    name = hashlib.sha256("\n".join(map(_version, rows)).encode()).hexdigest()[:12]
     make = functools.partial(manifest_shard, rows=rows, front=front)
     store_ = ShardStore(recipe.mels / f"manifest-{name}-{front.name}", make)
     return Source(store_, shards - kept, store_, tuple(range(shards - kept, shards)))
+
+
+def _version(row: ManifestRow) -> str:
+    """A row and the state of its file: where either changes, log-mels are made again."""
+    with contextlib.suppress(OSError):
+        status = row.path.stat()
+        return repr((str(row.path.resolve()), status.st_size, status.st_mtime_ns, row.captions))
+    return repr((str(row.path), row.captions))
 
 
 def band_shard(index: int, seed: int, front: Front) -> Shard:
@@ -145,7 +153,7 @@ def sampler(
     def draw(step: int) -> Pairs:
         newest = newest_shard(recipe, source, step)
         choose = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
-        drawn = [one(newest, choose) for _ in range(2 * recipe.batch)]
+        drawn = apart(one(newest, choose) for _ in range(2 * recipe.batch))
         kept = alike(words, [caption for _, caption in drawn], recipe.batch, recipe.hard_share)
         captions = [drawn[i][1] for i in kept]
         for i in range(len(captions)):
@@ -165,6 +173,17 @@ def sampler(
     return draw
 
 
+def apart(drawn: Iterable[tuple[MelPiece, str]]) -> list[tuple[MelPiece, str]]:
+    """Those whose piece and whose words came up for the first time: the same again would be its own wrong partner."""
+    kept: list[tuple[MelPiece, str]] = []
+    seen: set[int | str] = set()
+    for found, text in drawn:
+        if not {id(found), text} & seen:
+            kept.append((found, text))
+            seen |= {id(found), text}
+    return kept
+
+
 def tags(record: dict[str, Any], choose: torch.Generator) -> str:
     """Up to four of a band piece's labels as bare tags; "" where the record has none."""
     known = [record.get("genre"), *record.get("instruments", ()), *record.get("moods", ())]
@@ -175,7 +194,7 @@ def tags(record: dict[str, Any], choose: torch.Generator) -> str:
 
 def alike(words: TextEncoder, captions: list[str], count: int, share: float) -> list[int]:
     """``count`` of the captions: the first ones, but a ``share`` in groups of four that say nearly the same."""
-    pooled_BD = words.encode(captions).pooled_BD
+    pooled_BD = meanings(words, captions)
     near = similarity(pooled_BD, pooled_BD).argsort(1, descending=True).tolist()
     chosen: list[int] = []
     taken: set[int] = set()
@@ -186,6 +205,25 @@ def alike(words: TextEncoder, captions: list[str], count: int, share: float) -> 
         chosen += group
         taken.update(group)
     return (chosen + [i for i in range(len(captions)) if i not in taken])[:count]
+
+
+def meanings(words: TextEncoder, captions: list[str]) -> Tensor:
+    """(B, D) of unit length, or of zeros for what none of ``words`` covers."""
+    said = [i for i, caption in enumerate(captions) if words.covers(caption)]
+    pooled_BD = torch.zeros(len(captions), words.config.width)
+    if said:
+        pooled_BD[said] = words.encode([captions[i] for i in said]).pooled_BD
+    return pooled_BD
+
+
+def matrices(model: nn.Module) -> nn.Module:
+    """The parts whose matrices Muon trains: the linear layers within the towers' blocks."""
+    inside = (".stages.", ".blocks.", ".layers.")
+    return nn.ModuleList(
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and any(part in name for part in inside)
+    )
 
 
 def hits(rows: Tensor) -> Tensor:
@@ -199,7 +237,10 @@ def retrieval_line(heard_BD: Tensor, told_BD: Tensor) -> str:
     figures = []
     both = (("music by text", similarity(told_BD, heard_BD)), ("text by music", similarity(heard_BD, told_BD)))
     for name, table in both:
-        rank = (table > table.diag()[:, None]).sum(1)
+        own = table.diag()[:, None]
+        if not own.isfinite().all():
+            raise InputError("training went astray: embeddings are no numbers; begin again with lower rates")
+        rank = (table > own).sum(1) + ((table == own).sum(1) - 1) // 2  # what is alike comes in any order
         shares = ", ".join(f"R@{k} {(rank < k).float().mean():.2f}" for k in (1, 10))
         figures.append(f"{name} {shares}, median rank {int(rank.median()) + 1}")
     return f"held out, of {len(heard_BD)}: " + "; ".join(figures)

@@ -37,20 +37,24 @@ class Embedder:
         return self.encoder.width
 
     def embed(self, clips: Sound | Sequence[Sound]) -> Tensor:
-        """Clips and sound files of any length -> (B, D) of unit length."""
+        """Clips and sound files of any length -> (B, D) of unit length, on the CPU; raises ``InputError``."""
         rows = []
-        for clip in _listed(clips):
+        for i, clip in enumerate(_listed(clips)):
             if isinstance(clip, Clip):
-                rows.append(self.encoder.embed_audio([torch.from_numpy(clip.samples)], clip.sample_rate))
+                row = self.encoder.embed_audio([torch.from_numpy(clip.samples)], clip.sample_rate)
             else:
-                rows.append(self.encoder.embed_files([Path(clip)]))
+                row = self.encoder.embed_files([Path(clip)])
+            if not row.isfinite().all():
+                what = f"clip {i + 1}" if isinstance(clip, Clip) else str(clip)
+                raise InputError(f"{what} is too loud to be sound; its samples should lie within [-1, 1]")
+            rows.append(row.cpu())
         if not rows:
             raise InputError("there is no sound to embed; give at least one clip or file")
         return torch.cat(rows)
 
     def embed_text(self, texts: str | Sequence[str]) -> Tensor:
-        """Texts -> (B, D) of unit length."""
-        return self.encoder.embed_text([texts] if isinstance(texts, str) else texts)
+        """Texts -> (B, D) of unit length, on the CPU."""
+        return self.encoder.embed_text([texts] if isinstance(texts, str) else texts).cpu()
 
     def similarity(self, texts: str | Sequence[str], clips: Sound | Sequence[Sound]) -> Tensor:
         """Cosine of every text with every clip: (texts, clips) in [-1, 1]."""

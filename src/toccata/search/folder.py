@@ -3,6 +3,7 @@
 Shapes: N files, D width.
 """
 
+import contextlib
 import hashlib
 import os
 import time
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toccata.errors import InputError, OutputError, ToccataError
+from toccata.errors import InputError, ToccataError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 _SAVE_EVERY = 30.0
@@ -49,11 +50,16 @@ class _Known:
 
 def sounds_below(folder: Path) -> list[Path]:
     """The sound files in ``folder`` and all folders in it, by name; raises ``InputError`` where there is none."""
+    return _walk(folder, [])
+
+
+def _walk(folder: Path, closed: list[Path]) -> list[Path]:
+    """``sounds_below``; folders that cannot be opened are added to ``closed``."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give one with sound files")
     found = [
         Path(place) / name
-        for place, _, names in os.walk(folder)
+        for place, _, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename)))
         for name in names
         if name.lower().endswith(SUFFIXES) and not name.startswith(".")
     ]
@@ -68,7 +74,7 @@ def kept_at(folder: Path, model: str) -> Path:
         cache = Path(home).expanduser()
     else:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "toccata"
-    name = hashlib.sha256(f"{model} {folder.resolve()}".encode()).hexdigest()[:24]
+    name = hashlib.sha256(f"{model} ".encode() + os.fsencode(folder.resolve())).hexdigest()[:24]
     return cache / "embeddings" / f"{name}.npz"
 
 
@@ -77,31 +83,38 @@ def library(
 ) -> Library:
     """Embeddings of all sound files below ``folder``; only what is new or changed is heard.
 
-    What ``kept`` holds is written every half minute, so an interrupted run loses little. Files that cannot be read are
-    listed and tried again next time. Raises ``InputError`` where there is no sound file at all.
+    What ``kept`` holds is written every half minute, and where the run is interrupted. Files and folders that cannot be
+    read are listed and tried again next time. Raises ``InputError`` where there is no sound file at all.
     """
-    paths = sounds_below(folder)
-    known = _read(kept)
     problems: list[str] = []
-    fresh: dict[str, _Known] = {}
+    closed: list[Path] = []
+    paths = _walk(folder, closed)
+    known, fresh = _read(kept), dict[str, _Known]()
     dirty, saved = False, time.monotonic()
-    for done, path in enumerate(paths):
-        name = path.relative_to(folder).as_posix()
-        try:
-            status = path.stat()
-            old = known.get(name)
-            if old is None or (old.size, old.time) != (status.st_size, status.st_mtime_ns):
-                old = _Known(status.st_size, status.st_mtime_ns, embed(path).cpu().numpy())
+    try:
+        for done, path in enumerate(paths):
+            name = path.relative_to(folder).as_posix()
+            try:
+                status = path.stat()
+                old = known.get(name)
+                if old is None or (old.size, old.time) != (status.st_size, status.st_mtime_ns):
+                    old = _Known(status.st_size, status.st_mtime_ns, embed(path).cpu().numpy())
+                    dirty = True
+                    progress(done + 1, len(paths))
+                fresh[name] = old
+            except (ToccataError, OSError) as error:
+                problems.append(str(error))
+            if dirty and time.monotonic() - saved > _SAVE_EVERY:
+                _write(kept, known | fresh)
+                saved = time.monotonic()
+        for name in known.keys() - fresh.keys():
+            if not any(place in (folder / name).parents for place in closed):
+                del known[name]
                 dirty = True
-                progress(done + 1, len(paths))
-            fresh[name] = old
-        except (ToccataError, OSError) as error:
-            problems.append(str(error))
-        if dirty and time.monotonic() - saved > _SAVE_EVERY:
-            _write(kept, {**known, **fresh})
-            saved = time.monotonic()
-    if dirty or len(fresh) != len(known):
-        _write(kept, fresh)
+    finally:
+        unwritten = _write(kept, known | fresh) if dirty else None
+    problems += [f"{place} cannot be opened; its files are not searched" for place in closed]
+    problems += [unwritten] if unwritten else []
     rows = [torch.from_numpy(file.row_D) for file in fresh.values()]
     return Library(
         tuple(folder / name for name in fresh), torch.stack(rows) if rows else torch.zeros(0, 1), tuple(problems)
@@ -119,10 +132,11 @@ def _read(kept: Path) -> dict[str, _Known]:
         return {}
 
 
-def _write(kept: Path, files: dict[str, _Known]) -> None:
+def _write(kept: Path, files: dict[str, _Known]) -> str | None:
+    """Replace what is kept; where that fails, say why: what was heard is still of use."""
+    part = kept.with_suffix(f".{os.getpid()}.part")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}.part")
         with part.open("wb") as file:
             np.savez(
                 file, names=np.array(list(files), dtype=np.str_), sizes=np.array([f.size for f in files.values()]),
@@ -131,6 +145,10 @@ def _write(kept: Path, files: dict[str, _Known]) -> None:
             )  # fmt: skip
         os.replace(part, kept)
     except OSError as error:
-        raise OutputError(
-            f"{kept} cannot be written ({error.strerror}); set TOCCATA_HOME to a folder that can"
-        ) from None
+        with contextlib.suppress(OSError):
+            part.unlink()
+        return (
+            f"{kept} cannot be written ({error.strerror}), so all is heard again next time; "
+            "set TOCCATA_HOME to a folder that can"
+        )
+    return None

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,13 @@ def weight_files(folder: Path, config: dict[str, Any]) -> list[Path]:
 
 def sha256(folder: Path) -> str:
     """One hash over config.json and every weights file, in name order: what a clip records as its model's."""
+    return sha256_of([folder / "config.json", *sorted(weight_files(folder, read_config(folder)))])
+
+
+def sha256_of(paths: Iterable[Path]) -> str:
+    """One hash over files, in their order."""
     digest = hashlib.sha256()
-    for path in [folder / "config.json", *sorted(weight_files(folder, read_config(folder)))]:
+    for path in paths:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

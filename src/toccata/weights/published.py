@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from toccata.errors import WeightsError
+from toccata.weights.checkpoint import sha256_of
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -54,6 +55,11 @@ def read_file(
         raise WeightsError(f"{path} is missing; fetch the model again") from None
     except (OSError, SafetensorError, ValueError) as error:
         raise WeightsError(f"{path} is damaged or incomplete ({error}); fetch the model again") from None
+
+
+def sha256(folder: Path) -> str:
+    """One hash over config.json and every weights file, in name order, as ``checkpoint.sha256``."""
+    return sha256_of([folder / "config.json", *sorted(_files(folder))])
 
 
 def count_values(folder: Path) -> int:
