@@ -56,6 +56,14 @@ def test_sounds_that_cannot_be_read_are_told_and_left_out(recipe, tmp_path, caps
     assert "left out: " in capsys.readouterr().out
 
 
+def test_a_caption_that_the_text_tower_cannot_read_is_told_before_training(recipe):
+    lines = recipe.manifest.read_text().replace("a high note", "\u266a", 1)
+    recipe.manifest.write_text(lines)
+    with pytest.raises(InputError, match="without any word that mini knows"):
+        mulan.train(recipe)
+    assert not recipe.mels.exists()
+
+
 def test_other_sound_under_the_same_names_is_heard_again(recipe, tmp_path):
     before = pairs.shards_of(recipe, mulan.front_of(mini())).train.folder
     assert pairs.shards_of(recipe, mulan.front_of(mini())).train.folder == before

@@ -23,6 +23,7 @@ from toccata.encoders.clap import (
 from toccata.encoders.clap_pictures import Pictures, draw_again, whole
 from toccata.encoders.features import read_tokeniser
 from toccata.encoders.text import load_text_encoder
+from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
 from toccata.recipes.pairs import (
     Front,
@@ -63,7 +64,7 @@ def train(recipe: CLAPRecipe) -> None:
     config, words = PRESETS[recipe.preset](), load_text_encoder()
     torch.manual_seed(recipe.seed)
     model = build(config, read_tokeniser(recipe.text) if recipe.text else None).to(recipe.device)
-    source = shards_of(recipe, front_of(config.pictures))
+    source = shards_of(recipe, front_of(config.pictures), words if isinstance(config.text, WordsConfig) else None)
     ema = EMA(model, recipe.ema)
     optimisers = Optimisers(*split_matrices(matrices(model), model), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"

@@ -14,6 +14,7 @@ from toccata.data.shards import Shard, made_ahead
 from toccata.encoders.mulan import MuLan, MuLanConfig, full, full_transformer, mels_of, mini, save_mulan
 from toccata.encoders.text import load_text_encoder
 from toccata.encoders.towers import text_tower
+from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
 from toccata.recipes.pairs import (
     Front,
@@ -55,7 +56,7 @@ def train(recipe: MuLanRecipe) -> None:
     config, words = PRESETS[recipe.preset](), load_text_encoder()
     torch.manual_seed(recipe.seed)
     model = MuLan(config, text_tower(config.text, recipe.text, words)).to(recipe.device)
-    source = shards_of(recipe, front_of(config))
+    source = shards_of(recipe, front_of(config), words if isinstance(config.text, WordsConfig) else None)
     ema = EMA(model, recipe.ema)
     optimisers = Optimisers(*split_matrices(matrices(model), model), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"

@@ -96,8 +96,11 @@ class Pairs(NamedTuple):
     choose: torch.Generator
 
 
-def shards_of(recipe: PairRecipe, front: Front) -> Source:
-    """Stores of log-mels, apart for each front end: the band's, or the manifest's."""
+def shards_of(recipe: PairRecipe, front: Front, words: TextEncoder | None = None) -> Source:
+    """Stores of log-mels, apart for each front end: the band's, or the manifest's.
+
+    Raises ``InputError`` for captions of which ``words``, where they are all that the text tower reads, cover nothing.
+    """
     if recipe.manifest is None:
 
         def store(seed: int) -> ShardStore:
@@ -106,6 +109,10 @@ def shards_of(recipe: PairRecipe, front: Front) -> Source:
 
         return Source(store(recipe.seed), 10**6, store(HELD_OUT_SEED), tuple(range(recipe.held_out_shards)))
     rows = read_manifest(recipe.manifest)
+    for text in (text for row in rows for text in row.captions):
+        if words is not None and not words.covers(text):
+            raise InputError(f"{recipe.manifest} has a caption without any word that {recipe.preset} knows: {text!r}; "
+                             "leave it out, or take a preset that reads with BERT or RoBERTa")  # fmt: skip
     shards = -(-len(rows) // PIECES)
     kept = min(recipe.held_out_shards, shards // 5)
     if not kept:
