@@ -376,7 +376,8 @@ def quicken(recipe: CodecRecipe, codec: SoundStream) -> None:
 
 def publish(recipe: CodecRecipe, codec: SoundStream, sound: int, codes: int | None = None) -> None:
     """Write the codec with where it comes from, after ``codes`` steps (None: all) of phase 1 and ``sound`` of 2."""
-    card: dict[str, object] = {"codes": codes_hash(recipe.codes)[:12]} if recipe.codes else {}
+    card: dict[str, object] = {"name": f"soundstream-{recipe.preset}"}
+    card |= {"codes": codes_hash(recipe.codes)[:12]} if recipe.codes else {}
     codes = 0 if recipe.codes else recipe.steps if codes is None else codes
     heard = round((codes + sound) * recipe.batch * recipe.seconds / 3600, 1)
     steps = f"{sound} for the sound" if recipe.codes else f"{codes} for the codes, {sound} for the sound"
