@@ -124,3 +124,10 @@ def test_examples_run(example: Path, tiny: MusicGen, tmp_path: Path, monkeypatch
     monkeypatch.setattr("sys.argv", [str(example), "sound.wav"])
     runpy.run_path(str(example), run_name="__main__")
     assert [path for path in tmp_path.iterdir() if path.suffix in io.FORMATS and path.name != "sound.wav"]
+
+
+def test_every_stored_result_is_on_the_results_page():
+    page = (ROOT / "docs/results.md").read_text()
+    stored = [path.stem for path in (ROOT / "benchmarks/results").glob("*.jsonl")]
+    assert stored
+    assert [name for name in stored if f"<!-- numbers:{name} -->" not in page] == []
