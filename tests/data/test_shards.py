@@ -45,7 +45,8 @@ def fails_at_two(index):
 
 def test_what_stops_one_of_many_workers_is_told_and_not_waited_for(tmp_path, capfd):
     with made_ahead(ShardStore(tmp_path, fails_at_two), 0, 10, workers=2, ahead=1) as read:
-        read(0), read(1)
+        for index in (0, 1):
+            read(index)
         with pytest.raises(ValueError, match="a damaged file"):
             read(2)
     assert "a damaged file" in capfd.readouterr().err
