@@ -25,16 +25,24 @@ from toccata.codecs.soundstream import SoundStream, codes_hash, full, load_sound
 from toccata.corpus.stream import ROLL_RATE, audio_shard, corpus_name
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.errors import InputError
-from toccata.nn.rvq import Quantised, perplexity
+from toccata.nn.rvq import perplexity
+from toccata.recipes.codec_parts import (
+    Codec,
+    critic_loss,
+    dropped_levels,
+    masked_latents,
+    opinion,
+    remember,
+    resume,
+    same_crops,
+    score_loss,
+    unquantised,
+)
 from toccata.training.balancer import Balancer
 from toccata.training.log import StepLog
 from toccata.training.optim import warmup_cosine, warmup_stable_decay
 from toccata.training.provenance import provenance
-from toccata.training.state import load_state, save_state
 from toccata.weights import checkpoint
-
-Codec = SoundStream | EnCodec
-Part = nn.Module | torch.optim.Optimizer | Balancer
 
 PRESETS = {
     "mini": mini,
@@ -202,9 +210,16 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
             loss, told = 10 * (mel + tonal + partials), {"mel": mel, "tonal": tonal, "partials": partials}
             if step >= recipe.sound_steps:
                 crops = same_crops(wave_BCN, made_BCN, generator, codec.config.sample_rate // 2)
-                judged = contend(judges, critic, *crops)
+                wrong = critic_loss(judges, *crops)
+                wrong.backward()
+                nn.utils.clip_grad_norm_(judges.parameters(), 1.0)
+                critic.step()
+                judged = opinion(judges, *crops)
                 ramp = min(1.0, (step - recipe.sound_steps) / 300)
-                loss, told = loss + ramp * (judged["adversarial"] + 5 * judged["feature"]), told | judged
+                loss, told = (
+                    loss + ramp * (judged["adversarial"] + 5 * judged["feature"]),
+                    told | judged | {"critic": wrong},
+                )
             loss.backward()
             nn.utils.clip_grad_norm_(codec.decoder.parameters(), 10.0)
             for group in maker.param_groups:
@@ -233,23 +248,6 @@ def heard_latents(recipe: CodecRecipe, codec: SoundStream, wave_BCN: Tensor, gen
     return masked_latents(codec, codes_BKT, levels_B.to(recipe.device))
 
 
-def contend(
-    judges: Discriminators, critic: torch.optim.Optimizer, real_BCN: Tensor, fake_BCN: Tensor
-) -> dict[str, Tensor]:
-    """One step of the discriminators, and what they then say of ``fake_BCN``."""
-    with torch.autocast(fake_BCN.device.type, torch.bfloat16):
-        critic_loss = losses.discriminator_loss(judges(fake_BCN.detach()), judges(real_BCN))
-    critic_loss.backward()
-    nn.utils.clip_grad_norm_(judges.parameters(), 1.0)
-    critic.step()
-    with torch.autocast(fake_BCN.device.type, torch.bfloat16):
-        fake = judges(fake_BCN)
-        with torch.no_grad():
-            real = judges(real_BCN)
-        adversarial, feature = losses.adversarial_loss(fake), losses.feature_loss(fake, real)
-    return {"critic": critic_loss, "adversarial": adversarial, "feature": feature}
-
-
 def balance(recipe: CodecRecipe, codec: EnCodec, deadline: float) -> bool:
     """EnCodec's only phase (arXiv 2210.13438, section 3.4): a loss's weight is its share of the sound's gradient."""
     judges = Discriminators((2048, 1024, 512, 256, 128), wave_scales=0).to(recipe.device)
@@ -273,17 +271,12 @@ def balance(recipe: CodecRecipe, codec: EnCodec, deadline: float) -> bool:
                 made_BCN = codec.synthesise(quantised.latent_BTD)
             made_BCN = made_BCN.float()[..., : wave_BCN.shape[-1]]
             real_BCN, fake_BCN = same_crops(wave_BCN, made_BCN, generator, rate // 2)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-                critic_loss = losses.discriminator_loss(judges(fake_BCN.detach()), judges(real_BCN))
+            wrong = critic_loss(judges, real_BCN, fake_BCN)
             if torch.rand((), generator=generator) < 2 / 3:  # so that the judges don't get ahead
-                critic_loss.backward()
+                wrong.backward()
                 critic.step()
                 critic.zero_grad(set_to_none=True)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-                fake = judges(fake_BCN)
-                with torch.no_grad():
-                    real = judges(real_BCN)
-                judged = {"adversarial": losses.adversarial_loss(fake), "feature": losses.feature_loss(fake, real)}
+            judged = opinion(judges, real_BCN, fake_BCN)
             heard = {"time": F.l1_loss(made_BCN, wave_BCN), "mel": losses.mel_loss(made_BCN, wave_BCN, rate)}
             gradient_BCN = balancer.gradient(heard | judged, made_BCN)
             # The commitment loss doesn't depend on the sound, so it stands beside the balanced ones.
@@ -295,7 +288,7 @@ def balance(recipe: CodecRecipe, codec: EnCodec, deadline: float) -> bool:
             step += 1
             if log.due(step):
                 use = min(perplexity(c, codec.config.vocabulary) for c in quantised.codes_BKT.unbind(1))
-                log(step, **heard, **judged, critic=critic_loss, commitment=quantised.loss, least_use=use)
+                log(step, **heard, **judged, critic=wrong, commitment=quantised.loss, least_use=use)
             if step % 250 == 0 or step == recipe.steps or time.monotonic() > deadline:
                 remember(path, parts, codec, step)
                 hours = round(step * recipe.batch * recipe.seconds / 3600, 1)
@@ -334,39 +327,6 @@ def sampler(recipe: CodecRecipe, codec: Codec, read: Callable[[int], Shard]) -> 
     return draw
 
 
-def dropped_levels(batch: int, levels: int, generator: torch.Generator) -> Tensor:
-    """Quantiser dropout: how many levels each sample keeps; all of them for a third of the samples."""
-    kept = torch.randint(1, levels + 1, (batch,), generator=generator)
-    return torch.where(torch.rand(batch, generator=generator) < 0.33, levels, kept)
-
-
-def unquantised(latent_BTD: Tensor) -> Quantised:
-    """The latents themselves, for the first steps: k-means then starts from latents that mean something."""
-    codes_BKT = torch.zeros(latent_BTD.shape[0], 1, latent_BTD.shape[1], dtype=torch.int64)
-    return Quantised(latent_BTD, codes_BKT, latent_BTD.new_zeros(()), latent_BTD)
-
-
-def masked_latents(codec: SoundStream, codes_BKT: Tensor, levels_B: Tensor) -> Tensor:
-    """Latents of each sample's first ``levels_B`` levels."""
-    total = torch.zeros((), device=codes_BKT.device)
-    for k in range(codes_BKT.shape[1]):
-        level = codec.quantiser.decode_level(k, codes_BKT[:, k])
-        total = total + torch.where((k < levels_B)[:, None, None], level, 0.0)
-    return total
-
-
-def score_loss(logits_BTR: Tensor, roll_BTR: Tensor) -> Tensor:
-    """How well the first level tells the score, at the roll's rate or a multiple of it."""
-    repeat = logits_BTR.shape[1] // roll_BTR.shape[1]
-    return F.binary_cross_entropy_with_logits(logits_BTR, roll_BTR.repeat_interleave(repeat, 1))
-
-
-def same_crops(real_BCN: Tensor, fake_BCN: Tensor, generator: torch.Generator, samples: int) -> tuple[Tensor, Tensor]:
-    """One random stretch of both, for the discriminators."""
-    start = int(torch.randint(real_BCN.shape[-1] - samples + 1, (), generator=generator))
-    return real_BCN[..., start : start + samples], fake_BCN[..., start : start + samples]
-
-
 def quicken(recipe: CodecRecipe, codec: SoundStream) -> None:
     """Compile the frame networks where a compiler is at hand: on a CPU it fuses the depthwise convolutions."""
     if recipe.compile and codec.config.kind == "frames" and (recipe.device != "cpu" or shutil.which("g++")):
@@ -382,25 +342,3 @@ def publish(recipe: CodecRecipe, codec: SoundStream, sound: int, codes: int | No
     heard = round((codes + sound) * recipe.batch * recipe.seconds / 3600, 1)
     steps = f"{sound} for the sound" if recipe.codes else f"{codes} for the codes, {sound} for the sound"
     save_soundstream(recipe.out / "codec", codec, steps=steps, hours_heard=heard, **card, **provenance(recipe.device))
-
-
-def remember(path: Path, parts: dict[str, Part], codec: Codec, step: int) -> None:
-    codebooks = {
-        f"{k}.{name}": getattr(level, name)
-        for k, level in enumerate(codec.quantiser.levels)
-        for name in ("usage_V", "sums_VD", "started")
-    }
-    save_state(path, {"step": step, "codebooks": codebooks, **{name: p.state_dict() for name, p in parts.items()}})
-
-
-def resume(path: Path, parts: dict[str, Part], codec: Codec) -> int:
-    """Restore ``parts`` from ``path`` and return the step reached; 0 where there is nothing to resume."""
-    if not path.exists():
-        return 0
-    state = load_state(path)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    for key, value in state["codebooks"].items():
-        k, name = key.split(".")
-        getattr(codec.quantiser.levels[int(k)], name).copy_(value)
-    return state["step"]
