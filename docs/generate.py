@@ -54,6 +54,7 @@ _ORIGINS = {
     "recipe": "Recipe",
     "steps": "Steps",
     "hours_heard": "Hours of music heard in training",
+    "pieces": "Different pieces among them",
     "commit": "Commit",
     "machine": "Machine",
 }

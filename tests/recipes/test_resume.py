@@ -88,6 +88,19 @@ def test_a_run_can_start_from_a_models_weights(recipe, tmp_path):
     assert same(first, second)
 
 
+def test_after_the_last_shard_the_music_begins_again(recipe):
+    endless, asked = musicgen.token_store(recipe, 1).read(0), set()
+
+    def read(index: int):
+        asked.add(index)
+        return endless
+
+    draw = musicgen.sampler(replace(recipe, shards=3, steps_per_shard=1), musicgen.PRESETS["mini"](), read)
+    for step in range(20):
+        draw(step)
+    assert asked == {0, 1, 2}
+
+
 def test_the_codec_resumes_exactly_in_both_phases(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(codec.PRESETS, "mini", tiny_codec)
     write_band(tmp_path / "band" / corpus_name(1), 1)

@@ -7,6 +7,7 @@ from torch import Tensor
 from toccata.corpus.band import EDITION, labels, piece, score_roll
 
 ROLL_RATE = 25
+PIECES = 32
 
 
 def corpus_name(seed: int) -> str:
@@ -15,7 +16,7 @@ def corpus_name(seed: int) -> str:
 
 
 def audio_shard(
-    index: int, seed: int, pieces: int = 32, sample_rate: int = 24000
+    index: int, seed: int, pieces: int = PIECES, sample_rate: int = 24000
 ) -> tuple[dict[str, Tensor], list[dict]]:
     """Shard ``index`` of the endless corpus ``seed``: a pure function of both.
 

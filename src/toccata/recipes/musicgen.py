@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from toccata.audio.melody import melody_of_notes
 from toccata.codecs.soundstream import codes_hash, load_soundstream
-from toccata.corpus.stream import audio_shard, corpus_name
+from toccata.corpus.stream import PIECES, audio_shard, corpus_name
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.data.tokens import TokenPiece, crop, encode_shard, pieces
 from toccata.encoders.text import TextEncoder, load_text_encoder
@@ -54,7 +54,8 @@ class MusicGenRecipe:
     ``stray_share`` of the crops begin with another piece's music, which is heard but not learnt: what follows is told
     by the words alone, so a model that strays from its prompt finds back.
     Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start (fewer than
-    none where more steps were asked for and ``steps_per_shard`` is smaller than it was).
+    none where more steps were asked for and ``steps_per_shard`` is smaller than it was). After ``shards`` of them the
+    music begins again with the first, drawn otherwise; None: it never does.
     """
 
     out: Path = Path("runs/musicgen")
@@ -84,6 +85,7 @@ class MusicGenRecipe:
     first_shards: int = 80
     steps_per_shard: int = 16
     shards_in_memory: int = 120
+    shards: int | None = None
     seed: int = 1
     workers: int = 1
     threads: int = 1
@@ -141,7 +143,7 @@ def train(recipe: MusicGenRecipe) -> None:
     learner = nn.ModuleDict({"network": network, "heads": heads}).to(recipe.device)
     path = recipe.out / "state.safetensors"
     store = token_store(recipe, recipe.seed)
-    with made_ahead(store, 0, 10**6, recipe.workers, ahead=max(recipe.first_shards, 0) + 20) as read:
+    with made_ahead(store, 0, recipe.shards or 10**6, recipe.workers, ahead=max(recipe.first_shards, 0) + 20) as read:
         if not path.exists() and recipe.start is None and recipe.word_steps:
             learn_words(network, heads.text, text, recipe.seed, HELD_OUT_SEED, recipe.word_steps, recipe.word_batch,
                         recipe.device)  # fmt: skip
@@ -216,10 +218,12 @@ def codec_at(folder: Path | None) -> Any:
 
 def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int], Shard]) -> Callable[[int], Batch]:
     """``draw(step)``: depends on the step alone."""
-    load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(lambda index: pieces(read(index)))
+    load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(
+        lambda index: pieces(read(index % recipe.shards if recipe.shards else index))
+    )
 
     def draw(step: int) -> Batch:
-        newest = recipe.first_shards + step // recipe.steps_per_shard
+        newest = shards_drawn(recipe, step) - 1
         choose = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
         short = float(torch.rand((), generator=choose)) < recipe.short_share
         frames = min(int(recipe.short_seconds * config.frame_rate), config.window_frames)
@@ -246,6 +250,11 @@ def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int]
         )
 
     return draw
+
+
+def shards_drawn(recipe: MusicGenRecipe, step: int) -> int:
+    """From how many shards music has been drawn when ``step`` is done, were there no end of them."""
+    return recipe.first_shards + step // recipe.steps_per_shard + 1
 
 
 def strayed(
@@ -353,5 +362,6 @@ def publish(recipe: MusicGenRecipe, network: MusicGenNetwork, ema: EMA, step: in
     averaged.load_state_dict({name: value.cpu() for name, value in ema.weights(network)})
     heard = step * recipe.batch * network.config.window_seconds / 3600
     names = {"name": f"musicgen-{recipe.preset}", "codec": "soundstream-mini", "text": "text-mini"}
-    card = {**names, "steps": step, "hours_heard": round(heard, 1), **provenance(recipe.device)}
+    drawn = PIECES * min(shards_drawn(recipe, step - 1), recipe.shards or 10**6)
+    card = {**names, "steps": step, "hours_heard": round(heard, 1), "pieces": drawn, **provenance(recipe.device)}
     save_musicgen(recipe.out / "model", averaged, **card)
