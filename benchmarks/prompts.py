@@ -3,10 +3,14 @@
 The judges are others' work: librosa (beat tracker, Krumhansl key) and linear probes on musicnn, calibrated on band
 pieces of another seed. Each is asked four times: about band renders with their true labels (the ceiling), about
 the same through the codec, about generated clips, and about these against all the other prompts (the control).
+How far chance carries the ratio to the ceiling is told beside it.
 """
 
+import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,7 +41,7 @@ class Sizes:
     calibration: int
 
 
-FULL, QUICK = Sizes(120, 240), Sizes(40, 80)
+FULL, QUICK = Sizes(240, 240), Sizes(40, 80)
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,9 @@ def run(options: Options) -> Iterator[Figure]:
     asked = cases(sizes.prompts)
     band = [e.wave_N for e in excerpts(HELD_OUT, [case.index for case in asked])]
     ours = list(generated(model, [case.text for case in asked], SECONDS, SEED))
-    band_heard, ours_heard = [listen(wave, probes) for wave in band], [listen(wave, probes) for wave in ours]
-    through_heard = [listen(_through_codec(model, wave), probes) for wave in band]
+    through = [_through_codec(model, wave) for wave in band]
+    heard = on_all_cores(partial(listen, probes=probes), [*band, *ours, *through])
+    band_heard, ours_heard, through_heard = (heard[k * len(asked) : (k + 1) * len(asked)] for k in range(3))
     yield from verdicts(asked, band_heard, ours_heard, frozenset(probes.families), through_heard)
     yield from guards(ours, band)
     yield from _frechet(band_heard, through_heard, ours_heard)
@@ -100,10 +105,18 @@ def features(wave_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(parts), heard.embedding_BD
 
 
+def on_all_cores(judge: Callable[[np.ndarray], Any], waves: Sequence[np.ndarray]) -> list[Any]:
+    """What ``judge`` says of each wave, in their order."""
+    cores = len(os.sched_getaffinity(0))
+    # Spawned, because a fork of a process that runs threads may hang.
+    with multiprocessing.get_context("spawn").Pool(cores, torch.set_num_threads, (1,)) as pool:
+        return pool.map(judge, waves, chunksize=4)
+
+
 def calibrate(count: int) -> Probes:
     """Probes of what plays in the first 12 seconds, from pieces of a seed that nothing else uses."""
     pieces = excerpts(CALIBRATION, range(count))
-    seen_ND = np.stack([features(piece.wave_N)[0] for piece in pieces])
+    seen_ND = np.stack([seen_D for seen_D, _ in on_all_cores(features, [piece.wave_N for piece in pieces])])
     probes = {family: probe for family in FAMILIES if (probe := _probe(family, seen_ND, pieces))}
     if "drums" not in probes:
         raise toccata.ToccataError("the pieces to calibrate on hold too few with or without drums; take more of them")
@@ -166,9 +179,30 @@ def verdicts(
         ceiling = _mean(groups, [question.fits(band[i]) for i, question in mine])
         control = _mean(groups, [_others(row, i) for row, (i, _) in zip(fits, mine, strict=True)])
         yield compared(metric, value, "share", ceiling, control, len(mine))
+        right = [(question.fits(ours[i]), question.fits(band[i])) for i, question in mine]
+        spread = ratio_spread([i for i, _ in mine], groups, right)
+        yield Figure(f"{metric}: the ratio, more or less", spread, "95 % interval", n=len(mine))
         if through:
             kept = _mean(groups, [question.fits(through[i]) for i, question in mine])
             yield compared(f"{metric}: band through the codec", kept, "share", ceiling, n=len(mine))
+
+
+def ratio_spread(prompts: Sequence[int], groups: Sequence[str], right: Sequence[tuple[bool, bool]]) -> float:
+    """Half the 95 % interval of (ours / the ceiling), from 2,000 bootstrap draws of the prompts of each group.
+
+    ``right`` says of each question whether ours and the band's own render answer it.
+    """
+    chance = np.random.default_rng(0)
+    shares = np.zeros((2000, 2))
+    for group in sorted(set(groups)):
+        summed: dict[int, np.ndarray] = {}
+        for prompt, its, answers in zip(prompts, groups, right, strict=True):
+            if its == group:
+                summed[prompt] = summed.get(prompt, np.zeros(3)) + np.array([*answers, 1])
+        drawn = np.array(list(summed.values()))[chance.integers(len(summed), size=(2000, len(summed)))].sum(1)
+        shares += drawn[:, :2] / drawn[:, 2:]
+    low, high = np.percentile(shares[:, 0] / shares[:, 1].clip(1e-9), (2.5, 97.5))
+    return float(high - low) / 2
 
 
 def _others(row: list[bool], own: int) -> float:

@@ -114,12 +114,14 @@ def _command_page(name: str, command: Any) -> str:
 
 
 def numbers(bench: str, rest: str) -> str:
-    """The stored figures of one benchmark, all or those chosen."""
-    path, wanted = RESULTS / f"{bench}.jsonl", [word.strip() for word in rest.split("|") if word.strip()]
+    """The stored figures of one benchmark: all, or those with one of the words of ``rest``, and with none after a "!"."""
+    path, words = RESULTS / f"{bench}.jsonl", [word.strip() for word in rest.split("|") if word.strip()]
+    wanted, unwanted = [w for w in words if w[0] != "!"], [w[1:] for w in words if w[0] == "!"]
     if not path.is_file():
         return f"Not measured yet: `./scripts/bench {bench} --store`."
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     lines = [line for line in lines if not wanted or any(word in line["metric"] for word in wanted)]
+    lines = [line for line in lines if not any(word in line["metric"] for word in unwanted)]
     if not lines:
         return f"No figure of `{bench}` is called that."
     said = [name for name in ("against", "ratio", "control", "n") if any(line[name] is not None for line in lines)]

@@ -2,7 +2,19 @@ import numpy as np
 import pytest
 
 from benchmarks.captions import Case
-from benchmarks.prompts import DRUMS, EXACT_KEY, FAMILY, KEY, PACE, TEMPO, Heard, guards, questions, verdicts
+from benchmarks.prompts import (
+    DRUMS,
+    EXACT_KEY,
+    FAMILY,
+    KEY,
+    PACE,
+    TEMPO,
+    Heard,
+    guards,
+    questions,
+    ratio_spread,
+    verdicts,
+)
 from toccata.evaluation.judges import Key
 
 JUDGED = frozenset({"piano", "strings"})
@@ -38,13 +50,27 @@ def test_what_the_codec_takes_is_told_beside_each_judge():
     figures = {figure.metric: figure for figure in verdicts(CASES, RIGHT, RIGHT, JUDGED, through)}
     assert figures[f"{TEMPO}: band through the codec"].value == 0.5
     assert figures[f"{DRUMS}: band through the codec"].value == 0.5
-    assert len(figures) == 2 * len(list(verdicts(CASES, RIGHT, RIGHT, JUDGED)))
+    assert len(figures) == len(list(verdicts(CASES, RIGHT, RIGHT, JUDGED))) * 3 / 2
 
 
 def test_music_that_ignores_the_prompt_scores_what_its_control_scores():
     same = [RIGHT[0]] * 3
     for figure in verdicts(CASES, RIGHT, same, JUDGED):
-        assert figure.value == pytest.approx(figure.control)
+        if figure.against is not None:
+            assert figure.value == pytest.approx(figure.control)
+
+
+def test_the_ratios_interval_is_the_binomials_and_narrows_with_more_prompts():
+    few, many = (ratio_spread(range(n), [""] * n, [(i % 2 == 0, True) for i in range(n)]) for n in (100, 400))
+    assert few == pytest.approx(1.96 * 0.5 / 10, rel=0.1)
+    assert many == pytest.approx(few / 2, rel=0.1)
+
+
+def test_questions_of_one_prompt_are_not_taken_for_prompts_of_their_own():
+    answers = [(i % 2 == 0, True) for i in range(100)]
+    alone = ratio_spread(range(100), [""] * 100, answers)
+    thrice = ratio_spread([i for i in range(100) for _ in range(3)], [""] * 300, [a for a in answers for _ in range(3)])
+    assert thrice == pytest.approx(alone, rel=0.05)
 
 
 def test_drums_everywhere_is_only_half_right():
