@@ -11,7 +11,7 @@ from toccata.encoders.htsat import HTSATConfig
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
 from toccata.hub import load_embedder
-from toccata.recipes import clap, pairs
+from toccata.recipes import clap, music
 from toccata.training.state import load_state
 
 
@@ -22,7 +22,7 @@ def recipe(tmp_path, monkeypatch, manifest):
     pictures = replace(clap_mini().pictures, sample_rate=8000, window=256, hop=160, bands=16, high=4000, seconds=1.0)
     tiny = CLAPConfig(tower, WordsConfig(64, 1, 2), pictures, width=12)
     monkeypatch.setitem(clap.PRESETS, "mini", lambda: tiny)
-    monkeypatch.setattr(pairs, "PIECES", 2)
+    monkeypatch.setattr(music, "PIECES", 2)
     return clap.CLAPRecipe(
         out=tmp_path / "out", mels=tmp_path / "mels", manifest=manifest(lambda index: (1 + index % 8) / 2), steps=4,
         batch=6, chunk=4,

@@ -10,7 +10,7 @@ import torch
 from toccata.encoders.mulan import MuLan, full, full_transformer, load_mulan, mini
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError, WeightsError
-from toccata.recipes import mulan, pairs
+from toccata.recipes import mulan, music, pairs
 from toccata.training.state import load_state
 
 
@@ -21,7 +21,7 @@ def recipe(tmp_path, monkeypatch, manifest):
     tiny = replace(mini(), audio=tower, text=WordsConfig(64, 1, 2), width=16, bands=32, window_seconds=1.0, levels=2,
                    vocabulary=4)  # fmt: skip
     monkeypatch.setitem(mulan.PRESETS, "mini", lambda: tiny)
-    monkeypatch.setattr(pairs, "PIECES", 2)
+    monkeypatch.setattr(music, "PIECES", 2)
     return mulan.MuLanRecipe(
         out=tmp_path / "out", mels=tmp_path / "mels", manifest=manifest(lambda index: 1.5), steps=4, batch=6, chunk=4,
         workers=0, held_out_shards=2, first_shards=2,
@@ -65,10 +65,10 @@ def test_a_caption_that_the_text_tower_cannot_read_is_told_before_training(recip
 
 
 def test_other_sound_under_the_same_names_is_heard_again(recipe, tmp_path):
-    before = pairs.shards_of(recipe, mulan.front_of(mini())).train.folder
-    assert pairs.shards_of(recipe, mulan.front_of(mini())).train.folder == before
+    before = music.shards_of(recipe, mulan.front_of(mini()), captioned=True).train.folder
+    assert music.shards_of(recipe, mulan.front_of(mini()), captioned=True).train.folder == before
     (tmp_path / "3.wav").write_bytes((tmp_path / "4.wav").read_bytes())
-    assert pairs.shards_of(recipe, mulan.front_of(mini())).train.folder != before
+    assert music.shards_of(recipe, mulan.front_of(mini()), captioned=True).train.folder != before
 
 
 @pytest.mark.parametrize("config", [full(), full_transformer()])

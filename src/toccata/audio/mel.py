@@ -9,6 +9,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+_MEAN, _SPREAD = -5.0, 3.5  # of the logarithm of band music's mels, about
+
 
 def _hz_to_mel(hz: float) -> float:
     """Slaney's scale: linear below 1 kHz, logarithmic above."""
@@ -73,3 +75,8 @@ def log_mel(wave_BN: Tensor, sample_rate: int, n_fft: int, hop: int, bands: int,
     """Natural logarithm of mel magnitudes, no lower than log(``floor``): (B, M, T), T = N // hop + 1 (centred)."""
     filters = mel_filters(sample_rate, n_fft, bands).to(wave_BN.device)
     return (filters @ magnitudes(wave_BN, n_fft, hop)).clamp(min=floor).log()
+
+
+def normal_log_mel(wave_BN: Tensor, sample_rate: int, n_fft: int, hop: int, bands: int) -> Tensor:
+    """``log_mel`` of music, of about zero mean and unit size: (B, T, M), T = N // hop + 1."""
+    return (log_mel(wave_BN, sample_rate, n_fft, hop, bands).transpose(1, 2) - _MEAN) / _SPREAD

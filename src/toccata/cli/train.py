@@ -14,12 +14,12 @@ import typer
 from toccata.errors import InputError
 
 EXAMPLE = "\b\nExample: toccata train codec --out runs/codec --preset mini --steps 2500 --set batch=8"
-RECIPES = ("clap", "codec", "mulan", "musicgen", "text")
+RECIPES = ("clap", "codec", "mulan", "musicgen", "text", "w2vbert")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="What to train: clap, codec, mulan, musicgen or text.")],
+    recipe: Annotated[str, typer.Argument(help="What to train: clap, codec, mulan, musicgen, text or w2vbert.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the model; an interrupted run goes on from what is there.")
     ] = None,

@@ -77,8 +77,10 @@ class ManifestRow:
     captions: tuple[str, ...]
 
 
-def read_manifest(path: Path) -> list[ManifestRow]:
+def read_manifest(path: Path, captioned: bool = True) -> list[ManifestRow]:
     """The rows of a JSONL manifest: ``path`` (beside the manifest, or absolute) and ``captions``, or one ``caption``.
+
+    Without ``captioned`` only the path is read.
 
     A caption is a text or an object with ``text``, as ``toccata corpus make`` writes them. Raises ``InputError``.
     """
@@ -92,17 +94,21 @@ def read_manifest(path: Path) -> list[ManifestRow]:
             continue
         try:
             said = json.loads(line)
-            captions = said["captions"] if "captions" in said else [said["caption"]]
-            texts = tuple(c["text"] if isinstance(c, dict) else c for c in captions)
-            if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-                raise ValueError("no caption")
-            rows.append(ManifestRow(path.parent / said["path"], texts))
+            rows.append(ManifestRow(path.parent / said["path"], _captions(said) if captioned else ()))
         except (ValueError, KeyError, TypeError):
-            example = '{"path": "a.flac", "captions": ["slow piano"]}'
+            example = '{"path": "a.flac", "captions": ["slow piano"]}' if captioned else '{"path": "a.flac"}'
             raise InputError(f"line {number} of {path} is no row of a manifest; write it like {example}") from None
     if not rows:
         raise InputError(f"{path} is empty; give a row for each sound file")
     return rows
+
+
+def _captions(said: dict[str, Any]) -> tuple[str, ...]:
+    captions = said["captions"] if "captions" in said else [said["caption"]]
+    texts = tuple(c["text"] if isinstance(c, dict) else c for c in captions)
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ValueError("no caption")
+    return texts
 
 
 def manifest_waves(rows: list[ManifestRow], sample_rate: int) -> Iterator[tuple[Tensor, dict[str, Any]]]:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toccata.audio import io
-from toccata.audio.mel import log_mel
+from toccata.audio.mel import normal_log_mel
 from toccata.audio.resample import resample
 from toccata.encoders.bert import BertConfig, bert_base
 from toccata.encoders.joint import LONGEST, TextTower, at_rate, checked_texts, checked_wave
@@ -29,7 +29,6 @@ from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 
 AT_ONCE = 16
-_MEAN, _SPREAD = -5.0, 3.5  # of the logarithm of band music's mels, about
 
 
 @dataclass(frozen=True)
@@ -199,8 +198,7 @@ class MuLan(nn.Module):
 
 def mels_of(wave_BN: Tensor, config: MuLanConfig) -> Tensor:
     """Samples at the model's rate -> log-mels of about zero mean and unit size: mel_BTM, T = N // hop + 1."""
-    mel_BMT = log_mel(wave_BN, config.sample_rate, config.n_fft, config.hop, config.bands)
-    return (mel_BMT.transpose(1, 2) - _MEAN) / _SPREAD
+    return normal_log_mel(wave_BN, config.sample_rate, config.n_fft, config.hop, config.bands)
 
 
 def windows(blocks: Iterable[Tensor], window: int, stride: int) -> Iterator[Tensor]:

@@ -25,23 +25,20 @@ from toccata.encoders.features import read_tokeniser
 from toccata.encoders.text import load_text_encoder
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
+from toccata.recipes.music import Front, Source, shards_of
 from toccata.recipes.pairs import (
-    Front,
     PairRecipe,
     Pairs,
-    Source,
-    averaged,
     hits,
     longest_caption,
     matrices,
     retrieval_line,
     sampler,
-    shards_of,
 )
 from toccata.training.contrastive import cached_backward, pair_loss
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
-from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_stable_decay
+from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 
@@ -64,7 +61,9 @@ def train(recipe: CLAPRecipe) -> None:
     config, words = PRESETS[recipe.preset](), load_text_encoder()
     torch.manual_seed(recipe.seed)
     model = build(config, read_tokeniser(recipe.text) if recipe.text else None).to(recipe.device)
-    source = shards_of(recipe, front_of(config.pictures), words if isinstance(config.text, WordsConfig) else None)
+    source = shards_of(
+        recipe, front_of(config.pictures), captioned=True, words=words if isinstance(config.text, WordsConfig) else None
+    )
     ema = EMA(model, recipe.ema)
     optimisers = Optimisers(*split_matrices(matrices(model), model), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"

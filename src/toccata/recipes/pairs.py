@@ -1,12 +1,10 @@
-"""Music and its captions, for the recipes that contrast the two: shards of log-mels, pairs drawn from them, retrieval.
+"""Music and its captions, for the recipes that contrast the two: pairs drawn from shards of log-mels, and retrieval.
 
 Shapes: B pairs, T frames, M mel bands, D width.
 """
 
-import contextlib
 import functools
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,26 +12,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from toccata.corpus.band import labels, piece
-from toccata.corpus.stream import corpus_name
-from toccata.data.mels import ManifestRow, MelPiece, manifest_waves, mel_shard, pieces, read_manifest
-from toccata.data.shards import Shard, ShardStore
+from toccata.data.mels import MelPiece, pieces
+from toccata.data.shards import Shard
 from toccata.encoders.joint import similarity
 from toccata.encoders.text import TextEncoder
 from toccata.errors import InputError
-from toccata.training.optim import EMA
-
-HELD_OUT_SEED = 10_000
-PIECES = 32
+from toccata.recipes.music import MusicRecipe, Source, newest_shard
 
 
 @dataclass(frozen=True)
-class PairRecipe:
-    """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
-
-    ``manifest`` names sound files and captions (see ``data.mels.read_manifest``), whose last ``held_out_shards`` of 32
-    files are kept for judging; without one, band pieces are rendered afresh. ``text`` is a folder with the
-    tokenizer.json of the presets that read with BERT or RoBERTa.
+class PairRecipe(MusicRecipe):
+    __doc__ = f"""{MusicRecipe.__doc__}
+    The manifest's rows have captions. ``text`` is a folder with the tokenizer.json of the presets that read with BERT
+    or RoBERTa.
 
     Each step contrasts ``batch`` pairs, encoded in chunks of ``chunk``. ``hard_share`` of them come in groups of four
     whose captions are alike. ``wrong_share`` of the captions are another piece's, ``tag_share`` of the band's are bare
@@ -41,51 +32,12 @@ class PairRecipe:
     """
 
     out: Path = Path("runs/pairs")
-    mels: Path = Path("runs/mels")
-    manifest: Path | None = None
-    text: Path | None = None
-    preset: str = "mini"
-    steps: int = 3000
     batch: int = 256
+    text: Path | None = None
     chunk: int = 32
     hard_share: float = 0.5
     wrong_share: float = 0.02
     tag_share: float = 0.15
-    muon_rate: float = 3e-3
-    adam_rate: float = 2e-3
-    ema: float = 0.99
-    decay: float = 0.2
-    first_shards: int = 20
-    steps_per_shard: int = 8
-    shards_in_memory: int = 100
-    held_out_shards: int = 8
-    seed: int = 1
-    workers: int = 1
-    threads: int = 1
-    minutes: float = float("inf")
-    device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class Front:
-    """How sound at ``sample_rate`` becomes log-mels: ``mels`` maps (1, N) to (1, T, M), ``name`` tells them apart."""
-
-    name: str
-    sample_rate: int
-    mels: Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where pieces come from: shards to train on, how many there are, and held-out ones."""
-
-    train: ShardStore
-    count: int
-    held_out: ShardStore
-    held_out_shards: tuple[int, ...]
-
-    def held_out_pieces(self) -> list[MelPiece]:
-        return [p for index in self.held_out_shards for p in pieces(self.held_out.read(index))]
 
 
 class Pairs(NamedTuple):
@@ -94,61 +46,6 @@ class Pairs(NamedTuple):
     pieces: list[MelPiece]
     captions: list[str]
     choose: torch.Generator
-
-
-def shards_of(recipe: PairRecipe, front: Front, words: TextEncoder | None = None) -> Source:
-    """Stores of log-mels, apart for each front end: the band's, or the manifest's.
-
-    Raises ``InputError`` for captions of which ``words``, where they are all that the text tower reads, cover nothing.
-    """
-    if recipe.manifest is None:
-
-        def store(seed: int) -> ShardStore:
-            make = functools.partial(band_shard, seed=seed, front=front)
-            return ShardStore(recipe.mels / f"{corpus_name(seed)}-{front.name}", make)
-
-        return Source(store(recipe.seed), 10**6, store(HELD_OUT_SEED), tuple(range(recipe.held_out_shards)))
-    rows = read_manifest(recipe.manifest)
-    for text in (text for row in rows for text in row.captions):
-        if words is not None and not words.covers(text):
-            raise InputError(f"{recipe.manifest} has a caption without any word that {recipe.preset} knows: {text!r}; "
-                             "leave it out, or take a preset that reads with BERT or RoBERTa")  # fmt: skip
-    shards = -(-len(rows) // PIECES)
-    kept = min(recipe.held_out_shards, shards // 5)
-    if not kept:
-        raise InputError(f"{recipe.manifest} names {len(rows)} files; give at least {5 * PIECES} to train on")
-    name = hashlib.sha256("\n".join(map(_version, rows)).encode()).hexdigest()[:12]
-    make = functools.partial(manifest_shard, rows=rows, front=front)
-    store_ = ShardStore(recipe.mels / f"manifest-{name}-{front.name}", make)
-    return Source(store_, shards - kept, store_, tuple(range(shards - kept, shards)))
-
-
-def _version(row: ManifestRow) -> str:
-    """A row and the state of its file: where either changes, log-mels are made again."""
-    with contextlib.suppress(OSError):
-        status = row.path.stat()
-        return repr((str(row.path.resolve()), status.st_size, status.st_mtime_ns, row.captions))
-    return repr((str(row.path), row.captions))
-
-
-def band_shard(index: int, seed: int, front: Front) -> Shard:
-    """Shard ``index`` of the endless corpus ``seed`` as log-mels."""
-    return mel_shard(_band(index, seed, front.sample_rate), front.mels)
-
-
-def _band(index: int, seed: int, sample_rate: int) -> Iterator[tuple[Tensor, dict[str, Any]]]:
-    for number in range(index * PIECES, (index + 1) * PIECES):
-        made = piece(seed, number, sample_rate=sample_rate)
-        yield torch.from_numpy(made.mix_CN.mean(0)).float(), labels(made)
-
-
-def manifest_shard(index: int, rows: list[ManifestRow], front: Front) -> Shard:
-    """The ``index``-th 32 files as log-mels."""
-    return mel_shard(manifest_waves(rows[index * PIECES : (index + 1) * PIECES], front.sample_rate), front.mels)
-
-
-def newest_shard(recipe: PairRecipe, source: Source, step: int) -> int:
-    return min(recipe.first_shards + step // recipe.steps_per_shard, source.count - 1)
 
 
 def sampler(
@@ -255,16 +152,3 @@ def retrieval_line(heard_BD: Tensor, told_BD: Tensor) -> str:
 
 def longest_caption(piece: MelPiece) -> str:
     return max((caption["text"] for caption in piece.record["captions"]), key=len)
-
-
-@contextlib.contextmanager
-def averaged(model: nn.Module, ema: EMA) -> Iterator[None]:
-    """Within the scope the model has its averaged weights and is in evaluation mode."""
-    own = {name: value.clone() for name, value in model.state_dict().items() if name in ema.shadow}
-    model.load_state_dict(ema.shadow, strict=False)
-    model.eval()
-    try:
-        yield
-    finally:
-        model.load_state_dict(own, strict=False)
-        model.train()

@@ -1,5 +1,6 @@
 """Optimisers and schedules that every recipe uses."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -79,3 +80,16 @@ class EMA:
         """The module's state with averaged parameters in place of its own (buffers as they are)."""
         for name, value in module.state_dict().items():
             yield name, self.shadow.get(name, value)
+
+
+@contextlib.contextmanager
+def averaged(model: nn.Module, ema: EMA) -> Iterator[None]:
+    """Within the scope the model has its averaged weights and is in evaluation mode."""
+    own = {name: value.clone() for name, value in model.state_dict().items() if name in ema.shadow}
+    model.load_state_dict(ema.shadow, strict=False)
+    model.eval()
+    try:
+        yield
+    finally:
+        model.load_state_dict(own, strict=False)
+        model.train()

@@ -1,0 +1,111 @@
+"""Semantic tokens (AudioLM, arXiv 2209.03143, section III-B; MusicLM, section 3.1): k-means over an encoder's features.
+
+Shapes: B clips, N samples, T frames, M mel bands, D width, V tokens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from toccata.encoders.w2vbert import W2vBert, W2vBertConfig
+from toccata.errors import InputError, WeightsError
+from toccata.nn.rvq import VectorQuantiser
+from toccata.weights import checkpoint
+from toccata.weights.compact import compact, expand
+
+
+class SemanticTokens(nn.Module):
+    """An encoder, the mean and spread of each of its features, and the centres that they are told apart by."""
+
+    mean_D: Tensor
+    spread_D: Tensor
+
+    def __init__(self, encoder: W2vBert) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.centres = VectorQuantiser(encoder.config.tokens, encoder.config.width)
+        self.register_buffer("mean_D", torch.zeros(encoder.config.width))
+        self.register_buffer("spread_D", torch.zeros(encoder.config.width))
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the sound that it reads."""
+        return self.encoder.config.sample_rate
+
+    @property
+    def frame_rate(self) -> float:
+        """Tokens a second."""
+        return self.encoder.config.frame_rate
+
+    @property
+    def vocabulary(self) -> int:
+        """How many different tokens there are."""
+        return self.encoder.config.tokens
+
+    @torch.no_grad()
+    def tokens(self, wave_BN: Tensor) -> Tensor:
+        """Samples at ``sample_rate`` -> tokens_BT (int64), T = N // stride, window by window.
+
+        Raises ``InputError`` for sound shorter than a frame, ``WeightsError`` where training has not come to tokens.
+        """
+        if not self.spread_D.any():
+            raise WeightsError("this encoder has no tokens yet: they are fitted when its training ends; let it go on")
+        stride = self.encoder.config.stride
+        if wave_BN.shape[-1] < stride:
+            raise InputError(f"the sound is shorter than {stride / self.sample_rate:g} seconds; give more of it")
+        wave_BN = wave_BN[:, : wave_BN.shape[-1] // stride * stride]
+        found = [self._named(features_BTD) for features_BTD in self._windows(self.encoder.mels(wave_BN))]
+        return torch.cat(found, dim=1)
+
+    def tokens_of_mels(self, mel_BTM: Tensor) -> Tensor:
+        """``tokens`` of log-mels that were made before."""
+        with torch.no_grad():
+            return torch.cat([self._named(features_BTD) for features_BTD in self._windows(mel_BTM)], dim=1)
+
+    def _windows(self, mel_BTM: Tensor) -> Iterator[Tensor]:
+        """Features of one window after the other, so that any length takes the memory of one."""
+        device = self.encoder.hidden_D.device
+        for part_BTM in mel_BTM.split(self.encoder.config.window_frames, dim=1):
+            yield self.encoder.features(part_BTM.to(device)).float()
+
+    def _named(self, features_BTD: Tensor) -> Tensor:
+        B, T, D = features_BTD.shape
+        normal_ND = (features_BTD.reshape(B * T, D) - self.mean_D) / self.spread_D
+        return self.centres.encode(normal_ND).view(B, T).cpu()
+
+    @torch.no_grad()
+    def fit(self, features_ND: Tensor, generator: torch.Generator, iterations: int = 30) -> None:
+        """The centres by k-means over features of the encoder as it has become, each of unit variance."""
+        if len(features_ND) < self.vocabulary:
+            raise InputError(f"{len(features_ND)} frames are too few for {self.vocabulary} tokens; give more music")
+        self.mean_D.copy_(features_ND.mean(0))
+        self.spread_D.copy_(features_ND.std(0).clamp(min=1e-4))
+        self.centres.start((features_ND - self.mean_D) / self.spread_D, generator, iterations)
+
+
+def save_semantic(folder: Path, model: SemanticTokens, **card: object) -> None:
+    """Write the encoder and its tokens in compact form."""
+    said = {"family": "w2vbert", "w2vbert": asdict(model.encoder.config), **card}
+    checkpoint.save(folder, said, compact(model.state_dict()))
+
+
+def load_semantic(folder: Path, device: str = "cpu") -> SemanticTokens:
+    """The encoder in ``folder`` with its tokens, in evaluation mode; raises ``WeightsError`` where it is not whole."""
+    config, tensors = checkpoint.load(folder)
+    if config.get("family") != "w2vbert":
+        raise WeightsError(f"{folder} holds a {config.get('family')} model, not w2v-BERT")
+    model = SemanticTokens(W2vBert(read_config(config.get("w2vbert"), folder)))
+    checkpoint.load_into(model, expand(tensors), folder)
+    return model.eval().to(device)
+
+
+def read_config(said: Any, source: Path) -> W2vBertConfig:
+    """The configuration that ``save_semantic`` wrote."""
+    try:
+        return W2vBertConfig(**{**said, "strides": tuple(said["strides"])})
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{source / 'config.json'} does not describe a w2v-BERT ({error}); fetch it again") from None

@@ -1,0 +1,195 @@
+"""w2v-BERT (arXiv 2108.06209): sound that learns what it means by guessing what it doesn't hear.
+
+Shapes: B clips, N samples, T frames (of the mels, then of the codes), M mel bands, D width, K distractors, V codes,
+N hidden frames where samples are none.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toccata.audio.mel import normal_log_mel
+from toccata.nn.conformer import ConformerBlock, distances
+from toccata.nn.gumbel import GumbelQuantiser, diversity_loss
+
+
+@dataclass(frozen=True)
+class W2vBertConfig:
+    """Two stacks of Conformer blocks; the first learns by contrast, the second by prediction of the first's codes.
+
+    ``strides`` are the two convolutions' over time (over the mel bands both halve): with ``hop`` they give the frame
+    rate. ``mask_share`` of the frames begin a span of ``mask_frames`` that is hidden in training; each hidden one is
+    told from ``distractors`` others. ``layer`` blocks make the features that semantic tokens come from.
+    """
+
+    width: int = 1024
+    heads: int = 8
+    inner: int = 4096
+    kernel: int = 5
+    contrast_layers: int = 12
+    prediction_layers: int = 12
+    layer: int = 19
+    channels: int = 128
+    strides: tuple[int, int] = (2, 2)
+    vocabulary: int = 1024
+    code_width: int = 1024
+    sample_rate: int = 16_000
+    n_fft: int = 400
+    hop: int = 160
+    bands: int = 80
+    window_seconds: float = 30.0
+    mask_share: float = 0.065
+    mask_frames: int = 10
+    distractors: int = 100
+    dropout: float = 0.1
+    tokens: int = 1024
+
+    @property
+    def stride(self) -> int:
+        """Samples a frame of features."""
+        return self.hop * math.prod(self.strides)
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames of features a second."""
+        return self.sample_rate / self.stride
+
+    @property
+    def window_frames(self) -> int:
+        """Frames of log-mel in a window."""
+        return round(self.window_seconds * self.sample_rate / self.hop)
+
+
+def full() -> W2vBertConfig:
+    """w2v-BERT XL, 600M, with the layer that MusicLM takes: the seventh of the second stack."""
+    return W2vBertConfig()
+
+
+def mini() -> W2vBertConfig:
+    """w2vbert-mini: mels fine enough to tell keys, 25 Hz."""
+    return W2vBertConfig(
+        width=256, heads=4, inner=1024, contrast_layers=2, prediction_layers=4, layer=4, channels=32, strides=(2, 1),
+        vocabulary=512, code_width=128, n_fft=2048, hop=320, bands=128, window_seconds=10.0, dropout=0.0,
+    )  # fmt: skip
+
+
+class Losses(NamedTuple):
+    """``contrast`` and ``prediction`` in nats; ``idle`` is the share of codes out of use; ``guessed`` those right."""
+
+    contrast: Tensor
+    prediction: Tensor
+    idle: Tensor
+    guessed: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Section 3.3, with the published weights."""
+        return self.contrast + 0.1 * self.idle + self.prediction
+
+
+class W2vBert(nn.Module):
+    """Convolutions, two stacks of Conformer blocks, and the codebook that the first one learns."""
+
+    def __init__(self, config: W2vBertConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, second = config.strides
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(1, config.channels, 3, (first, 2), 1), nn.ReLU(),
+            nn.Conv2d(config.channels, config.channels, 3, (second, 2), 1), nn.ReLU(),
+        )  # fmt: skip
+        encoded = config.channels * -(-config.bands // 4)
+        self.encoded_norm = nn.LayerNorm(encoded)
+        self.lift = nn.Linear(encoded, config.width)
+        self.hidden_D = nn.Parameter(torch.randn(config.width) * 0.1)
+        self.blocks = nn.ModuleList(
+            ConformerBlock(config.width, config.heads, config.inner, config.kernel, config.dropout)
+            for _ in range(config.contrast_layers + config.prediction_layers)
+        )
+        self.codebook = GumbelQuantiser(encoded, config.vocabulary, config.code_width)
+        self.context_out = nn.Linear(config.width, config.code_width)
+        self.code_out = nn.Linear(config.width, config.vocabulary)
+
+    def mels(self, wave_BN: Tensor) -> Tensor:
+        """Samples at the model's rate -> mel_BTM, T = N // hop."""
+        return mels_of(wave_BN, self.config)
+
+    def encode(self, mel_BTM: Tensor) -> Tensor:
+        """Log-mels -> what is to be learnt of them, at the frame rate."""
+        seen_BCTM = self.convolutions(mel_BTM[:, None])
+        return self.encoded_norm(seen_BCTM.transpose(1, 2).flatten(2))
+
+    def features(self, mel_BTM: Tensor, layer: int | None = None) -> Tensor:
+        """Log-mels -> (B, T, D) after the first ``layer`` blocks (the configuration's by default), nothing hidden."""
+        hidden = self.lift(self.encode(mel_BTM))
+        return self._through(hidden, 0, self.config.layer if layer is None else layer)
+
+    def _through(self, hidden_BTD: Tensor, first: int, last: int) -> Tensor:
+        far_PD = distances(hidden_BTD.shape[1], self.config.width).to(hidden_BTD.device)
+        for block in self.blocks[first:last]:
+            hidden_BTD = block(hidden_BTD, far_PD)
+        return hidden_BTD
+
+    def forward(self, mel_BTM: Tensor, temperature: float, generator: torch.Generator) -> Losses:
+        """Losses of guessing what is hidden; ``temperature`` is that of the choice of codes."""
+        config = self.config
+        encoded_BTE = self.encode(mel_BTM)
+        B, T, _ = encoded_BTE.shape
+        mask_BT = spans(B, T, config.mask_share, config.mask_frames, generator).to(mel_BTM.device)
+        hidden = torch.where(mask_BT[..., None], self.hidden_D.to(encoded_BTE.dtype), self.lift(encoded_BTE))
+        context_BTD = self._through(hidden, 0, config.contrast_layers)
+        found_BTD = self._through(context_BTD, config.contrast_layers, len(self.blocks))
+        chosen = self.codebook(encoded_BTE, temperature, generator)
+        told_BTW = self.context_out(context_BTD).float()
+        contrast = contrastive_loss(told_BTW, chosen.vectors_BTW, mask_BT, config.distractors, generator)
+        guesses_NV, codes_N = self.code_out(found_BTD[mask_BT]).float(), chosen.codes_BT[mask_BT]
+        right = (guesses_NV.argmax(-1) == codes_N).float().mean()
+        return Losses(contrast, F.cross_entropy(guesses_NV, codes_N), diversity_loss(chosen.shares_BTV[mask_BT]), right)
+
+
+def mels_of(wave_BN: Tensor, config: W2vBertConfig) -> Tensor:
+    """Samples at the model's rate -> log-mels of about zero mean and unit size: mel_BTM, T = N // hop."""
+    mel_BTM = normal_log_mel(wave_BN, config.sample_rate, config.n_fft, config.hop, config.bands)
+    return mel_BTM[:, : wave_BN.shape[-1] // config.hop]
+
+
+def spans(batch: int, frames: int, share: float, length: int, generator: torch.Generator) -> Tensor:
+    """mask_BT, True in spans of ``length`` that begin at a ``share`` of the frames and may overlap; one at least."""
+    begins_BT = torch.rand(batch, frames, generator=generator) < share
+    places_B = torch.randint(frames, (batch,), generator=generator)
+    begins_BT[~begins_BT.any(1), places_B[~begins_BT.any(1)]] = True
+    padded = F.pad(begins_BT.float(), (length - 1, 0))
+    return F.max_pool1d(padded[:, None], length, 1)[:, 0] > 0
+
+
+def contrast_logits(told_ND: Tensor, right_ND: Tensor, wrong_KND: Tensor, temperature: float = 0.1) -> Tensor:
+    """(N, 1 + K): cosines to the right vector and to the wrong ones, over the temperature (wav2vec 2.0, equation 3)."""
+    candidates = torch.cat([right_ND[None], wrong_KND])
+    return torch.cosine_similarity(told_ND[None], candidates, dim=-1).T / temperature
+
+
+def contrastive_loss(
+    told_BTW: Tensor, vectors_BTW: Tensor, mask_BT: Tensor, distractors: int, generator: torch.Generator
+) -> Tensor:
+    """Mean cross-entropy, in nats, of telling each hidden frame's vector from those of other hidden frames of the clip.
+
+    A distractor that has the right code is none. Clips with a single hidden frame say nothing.
+    """
+    losses = []
+    for told_TW, vectors_TW, mask_T in zip(told_BTW, vectors_BTW, mask_BT, strict=True):
+        told_ND, right_ND = told_TW[mask_T], vectors_TW[mask_T]
+        count = len(told_ND)
+        if count < 2:
+            continue
+        drawn_KN = torch.randint(count - 1, (distractors, count), generator=generator)
+        drawn_KN += drawn_KN >= torch.arange(count)  # any but its own
+        wrong_KND = right_ND[drawn_KN.to(right_ND.device)]
+        same_NK = (wrong_KND == right_ND).all(-1).T
+        logits = contrast_logits(told_ND, right_ND, wrong_KND)
+        logits = logits.masked_fill(F.pad(same_NK, (1, 0)), -torch.inf)
+        losses.append(F.cross_entropy(logits, torch.zeros_like(drawn_KN[0]).to(logits.device), reduction="sum"))
+    return torch.stack(losses).sum() / mask_BT.sum() if losses else told_BTW.sum() * 0
