@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from toccata.nn.attention import KVCache, SelfAttention, attend, rotary_table, rotate
+from toccata.nn.attention import (
+    KVCache,
+    RelativeBias,
+    SelfAttention,
+    attend,
+    distance_buckets,
+    rotary_table,
+    rotate,
+)
 from toccata.nn.transformer import Block
 
 
@@ -61,3 +69,38 @@ def test_masked_condition_tokens_do_not_matter():
     b = block(x, block.condition(other), mask)
     assert torch.allclose(a, b, atol=1e-6)
     assert not torch.allclose(a, block(x), atol=1e-3)
+
+
+def test_near_distances_are_told_apart_and_far_ones_share_a_bucket():
+    place_L = torch.arange(300)
+    buckets_LL = distance_buckets(place_L - place_L[:, None], 32, 128, both_ways=True)
+    behind, ahead = buckets_LL[150, :150].flip(0), buckets_LL[150, 151:]
+    assert behind[:7].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert (behind.diff() >= 0).all()
+    assert behind.max() == 15
+    assert (behind[127:] == 15).all()
+    assert torch.equal(ahead, behind[:149] + 16)
+    assert buckets_LL.diagonal().eq(0).all()
+
+
+def test_a_bias_by_distance_hides_what_comes_later_and_is_the_same_step_by_step():
+    torch.manual_seed(0)
+    attention, bias = SelfAttention(32, 4), RelativeBias(4)
+    torch.nn.init.normal_(bias.bias_KH)
+    x_BSD = torch.randn(2, 12, 32)
+    whole = attention(x_BSD, bias_HSL=bias(0, 12))
+    cache = KVCache(2, 4, 12, 8, x_BSD)
+    parts = [attention(x_BSD[:, :5], None, cache, bias_HSL=bias(0, 5))]
+    parts += [attention(x_BSD[:, s : s + 1], None, cache, bias_HSL=bias(s, s + 1)) for s in range(5, 12)]
+    assert torch.allclose(torch.cat(parts, dim=1), whole, atol=1e-5)
+    changed = torch.cat([x_BSD[:, :6], torch.zeros_like(x_BSD[:, 6:])], dim=1)
+    assert torch.allclose(attention(changed, bias_HSL=bias(0, 12))[:, :6], whole[:, :6], atol=1e-6)
+
+
+def test_a_gate_scales_what_passes():
+    torch.manual_seed(0)
+    block = Block(16, 2, 24, cross=False, gated=True)
+    assert block.gate is not None
+    x = torch.randn(1, 4, 16)
+    torch.nn.init.zeros_(block.gate.weight)
+    assert torch.allclose(block(x), x + block.attention(block.norm_self(x)), atol=1e-6)

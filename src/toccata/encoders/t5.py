@@ -6,7 +6,6 @@ of distances. Version 1.0 has a ReLU in its feed-forward, 1.1 (and Flan) a gated
 Shapes: B texts, L tokens, D width, H heads, E width of a head.
 """
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from toccata.encoders.features import TextFeatures, padded, read_tokeniser
 from toccata.errors import WeightsError
+from toccata.nn.attention import distance_buckets
 from toccata.weights import checkpoint, published
 
 
@@ -54,21 +54,6 @@ def t5_base() -> T5Config:
 
 def t5_large() -> T5Config:
     return T5Config(width=1024, layers=24, heads=16, inner=4096)
-
-
-def distance_buckets(length: int, buckets: int, max_distance: int) -> Tensor:
-    """Bucket of every (from, to) pair of tokens -> (L, L) int64; half of them are for what lies ahead.
-
-    In each half, the first buckets hold one distance each, the others ever wider ranges on a logarithmic scale.
-    """
-    place = torch.arange(length)
-    ahead = place[None, :] - place[:, None]
-    half, single = buckets // 2, buckets // 4
-    distance = ahead.abs()
-    # Single precision, as in training: some distances fall exactly between two buckets.
-    scale = torch.log(distance.clamp(min=1).float() / single) / math.log(max_distance / single)
-    wide = single + (scale * (half - single)).long().clamp(max=half - single - 1)
-    return torch.where(distance < single, distance, wide) + half * (ahead > 0)
 
 
 class Attention(nn.Module):
@@ -152,8 +137,10 @@ class T5Encoder(nn.Module):
 
     def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> TextFeatures:
         """Features of tokens that ``tokenise`` gave, on the module's device."""
-        buckets_LL = distance_buckets(ids_BL.shape[1], self.config.buckets, self.config.max_distance)
-        bias_HLL = self.distances(buckets_LL.to(ids_BL.device)).permute(2, 0, 1)
+        place_L = torch.arange(ids_BL.shape[1], device=ids_BL.device)
+        ahead_LL = place_L - place_L[:, None]
+        buckets_LL = distance_buckets(ahead_LL, self.config.buckets, self.config.max_distance, both_ways=True)
+        bias_HLL = self.distances(buckets_LL).permute(2, 0, 1)
         bias_BHLL = bias_HLL.masked_fill(~mask_BL[:, None, None], float("-inf"))
         x = self.embedding(ids_BL)
         for block in self.blocks:

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from toccata.nn.attention import KVCache, rotary_table
+from toccata.nn.attention import KVCache, RelativeBias, rotary_table
 from toccata.nn.transformer import Blocks
 
 
 class TorchDecoder:
-    """A stack of causal blocks, a norm and heads, as they are."""
+    """A stack of causal blocks, a norm and heads, as they are; ``distances`` where attention is biased by them."""
 
-    def __init__(self, blocks: Blocks, norm: nn.LayerNorm, heads: nn.Module, rotary: bool) -> None:
-        self.blocks, self.norm, self.heads, self.rotary = blocks, norm, heads, rotary
+    def __init__(
+        self, blocks: Blocks, norm: nn.LayerNorm, heads: nn.Module, rotary: bool, distances: RelativeBias | None = None
+    ) -> None:
+        self.blocks, self.norm, self.heads = blocks, norm, heads
+        self.rotary, self.distances = rotary, distances
 
     def begin(
         self, rows: int, steps: int, condition: Sequence[tuple[Tensor, Tensor]] = (), mask_BL: Tensor | None = None
@@ -54,9 +57,10 @@ class TorchDecoding:
         """The next steps (many only at the start, then one at a time) -> logits_BV after the last of them."""
         start, end = self.length, self.length + hidden_BSD.shape[1]
         angles_2SE = None if self.angles_2ME is None else self.angles_2ME[:, start:end]
+        bias_HSL = None if self.decoder.distances is None else self.decoder.distances(start, end)
         for index, block in enumerate(self.decoder.blocks):
             told = self.condition[index] if self.condition else None
-            hidden_BSD = block(hidden_BSD, told, self.mask_BL, angles_2SE, self.caches[index])
+            hidden_BSD = block(hidden_BSD, told, self.mask_BL, angles_2SE, self.caches[index], bias_HSL=bias_HSL)
         return self.decoder.heads(self.decoder.norm(hidden_BSD[:, -1]))
 
 

@@ -1,7 +1,9 @@
-"""Multi-head attention: causal with a static key-value cache, and across to a condition.
+"""Multi-head attention: causal with a static key-value cache, and across to a condition; positions for it.
 
 Shapes: B batch, S steps, L condition length, D width, H heads, E = D / H.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -39,8 +41,53 @@ def rotate(x_BHSE: Tensor, table_2SE: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
-def attend(q_BHSE: Tensor, k_BHLE: Tensor, v_BHLE: Tensor, mask_BL: Tensor | None, causal: bool) -> Tensor:
-    """Scaled dot-product attention -> (B, H, S, E); keys where ``mask_BL`` is False (or -inf) don't count."""
+def distance_buckets(ahead: Tensor, buckets: int, max_distance: int, both_ways: bool) -> Tensor:
+    """T5's bucket of each distance (arXiv 1910.10683, section 2.1), negative to what came before.
+
+    The first half of the buckets hold one distance each, the others ever wider ranges on a logarithmic scale. With
+    ``both_ways`` all of this happens twice, for what came before and for what lies ahead; without, all ahead is 0.
+    """
+    half = buckets // 2 if both_ways else buckets
+    single = half // 2
+    distance = ahead.abs() if both_ways else (-ahead).clamp(min=0)
+    # Single precision, as in training: some distances fall exactly between two buckets.
+    scale = torch.log(distance.clamp(min=1).float() / single) / math.log(max_distance / single)
+    wide = single + (scale * (half - single)).long().clamp(max=half - single - 1)
+    found = torch.where(distance < single, distance, wide)
+    return found + half * (ahead > 0) if both_ways else found
+
+
+class RelativeBias(nn.Module):
+    """What causal attention adds to a score for the distance, learnt for each head and bucket, as in T5's decoder."""
+
+    def __init__(self, heads: int, buckets: int = 32, max_distance: int = 128) -> None:
+        super().__init__()
+        self.max_distance = max_distance
+        self.bias_KH = nn.Parameter(torch.zeros(buckets, heads))
+
+    def forward(self, first: int, last: int) -> Tensor:
+        """bias_HSL of queries ``first`` to ``last`` (excluded) for all keys so far; -inf for those that come later."""
+        place_L = torch.arange(last, device=self.bias_KH.device)
+        ahead_SL = place_L - place_L[first:, None]
+        bias_SLH = self.bias_KH[distance_buckets(ahead_SL, len(self.bias_KH), self.max_distance, both_ways=False)]
+        return bias_SLH.permute(2, 0, 1).masked_fill(ahead_SL > 0, -torch.inf)
+
+
+def attend(
+    q_BHSE: Tensor,
+    k_BHLE: Tensor,
+    v_BHLE: Tensor,
+    mask_BL: Tensor | None,
+    causal: bool,
+    bias_HSL: Tensor | None = None,
+) -> Tensor:
+    """Scaled dot-product attention -> (B, H, S, E); keys where ``mask_BL`` is False (or -inf) don't count.
+
+    A ``bias_HSL`` is added to the scores and says itself what is ``causal``; it has no mask beside it.
+    """
+    if bias_HSL is not None:
+        bias = bias_HSL[None].to(q_BHSE.dtype)
+        return F.scaled_dot_product_attention(q_BHSE, k_BHLE, v_BHLE, attn_mask=bias)
     if q_BHSE.device.type == "cpu" and torch.is_grad_enabled() and q_BHSE.requires_grad:
         return _attend_by_products(q_BHSE, k_BHLE, v_BHLE, mask_BL, causal)
     mask = None if mask_BL is None else mask_BL[:, None, None]
@@ -77,8 +124,9 @@ class SelfAttention(nn.Module):
         rotary_2SE: Tensor | None = None,
         cache: KVCache | None = None,
         mask_BS: Tensor | None = None,
+        bias_HSL: Tensor | None = None,
     ) -> Tensor:
-        """``rotary_2SE`` holds the angles of exactly these steps; a ``cache`` takes several only when empty."""
+        """``rotary_2SE`` or ``bias_HSL`` are of exactly these steps; a ``cache`` takes several only when empty."""
         B, S, D = x_BSD.shape
         qkv = self.qkv(x_BSD).view(B, S, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
         q, k, v = qkv
@@ -86,7 +134,7 @@ class SelfAttention(nn.Module):
             q, k = rotate(qkv[:2], rotary_2SE)
         if cache is not None:
             k, v = cache.append(k, v)
-        out = attend(q, k, v, mask_BS, self.causal and S > 1)
+        out = attend(q, k, v, mask_BS, self.causal and S > 1, bias_HSL)
         return self.out(out.transpose(1, 2).reshape(B, S, D))
 
 

@@ -12,7 +12,10 @@ from toccata.nn.attention import CrossAttention, KVCache, SelfAttention
 
 
 class Block(nn.Module):
-    """Self-attention, optionally cross-attention to a condition, then a GELU feed-forward; each after a layer norm."""
+    """Self-attention, optionally cross-attention to a condition, then a feed-forward; each after a layer norm.
+
+    The feed-forward has a GELU in its middle; ``gated``, it gates a third projection (arXiv 2002.05202).
+    """
 
     def __init__(
         self,
@@ -23,6 +26,7 @@ class Block(nn.Module):
         causal: bool = True,
         dropout: float = 0.0,
         bias: bool = False,
+        gated: bool = False,
     ) -> None:
         """``bias`` is for self-attention and feed-forward, as vision transformers have it."""
         super().__init__()
@@ -32,6 +36,7 @@ class Block(nn.Module):
         self.cross = CrossAttention(width, heads) if cross else None
         self.norm_inner = nn.LayerNorm(width)
         self.up = nn.Linear(width, inner, bias=bias)
+        self.gate = nn.Linear(width, inner, bias=bias) if gated else None
         self.down = nn.Linear(inner, width, bias=bias)
         self.dropout = dropout
 
@@ -49,16 +54,21 @@ class Block(nn.Module):
         rotary_2SE: Tensor | None = None,
         cache: KVCache | None = None,
         mask_BS: Tensor | None = None,
+        bias_HSL: Tensor | None = None,
     ) -> Tensor:
         def drop(x: Tensor) -> Tensor:
             return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
-        x = x_BSD + drop(self.attention(self.norm_self(x_BSD), rotary_2SE, cache, mask_BS))
+        x = x_BSD + drop(self.attention(self.norm_self(x_BSD), rotary_2SE, cache, mask_BS, bias_HSL))
         if self.cross is not None and condition is not None:
             assert self.norm_cross is not None
             assert condition_mask_BL is not None
             x = x + drop(self.cross(self.norm_cross(x), condition, condition_mask_BL))
-        return x + drop(self.down(F.gelu(self.up(self.norm_inner(x)))))
+        return x + drop(self.down(self._inner(self.norm_inner(x))))
+
+    def _inner(self, x_BSD: Tensor) -> Tensor:
+        up = self.up(x_BSD)
+        return F.gelu(up) if self.gate is None else F.gelu(self.gate(x_BSD)) * up
 
 
 class Blocks(nn.ModuleList):
