@@ -4,8 +4,9 @@ import base64
 import html
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TITLE_CHARACTERS = 120
+FADE_SECONDS = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,30 @@ class Clip:
 
 Progress = Callable[[float, float], Any]
 """Called now and then while music is made, with (seconds made, seconds asked for)."""
+
+
+def sound(audio: str | Path | Clip) -> tuple[np.ndarray, int]:
+    """Samples (channels, samples) and rate of a clip or a sound file."""
+    return (audio.samples, audio.sample_rate) if isinstance(audio, Clip) else io.read(audio)
+
+
+def in_parts(waves_CN: Iterable[np.ndarray], wanted: int, origin: Clip, progress: Progress | None) -> Iterator[Clip]:
+    """Waves end to end as clips of ``origin``, cut to ``wanted`` samples in all and faded at the very end."""
+    sent = 0
+    for wave_CN in waves_CN:
+        samples = wave_CN[:, : wanted - sent]
+        fade_out(samples, wanted - sent - samples.shape[1], int(FADE_SECONDS * origin.sample_rate))
+        sent += samples.shape[1]
+        if progress is not None:
+            progress(sent / origin.sample_rate, wanted / origin.sample_rate)
+        if samples.size:
+            yield replace(origin, samples=samples)
+
+
+def fade_out(samples_CN: np.ndarray, left: int, fade: int) -> None:
+    """Fade, in place, what lies within ``fade`` samples of the end, which is ``left`` samples after this part."""
+    from_end = np.arange(samples_CN.shape[1], 0, -1) + left - 1
+    samples_CN *= np.minimum(from_end / fade, 1.0).astype(samples_CN.dtype)
 
 
 class Generator(Protocol):

@@ -51,6 +51,13 @@ class Prompt:
         told = sorted((at, _tidy(text, "the story")) for at, text in zip(times, parts.values(), strict=True))
         return cls(told[0][1], negative, tuple(told))
 
+    def text_at(self, seconds: float) -> str:
+        """The text that holds at ``seconds`` of a story; the only one of a plain prompt."""
+        text = self.text
+        for at, words in self.parts:
+            text = words if at <= seconds else text
+        return text
+
     def __str__(self) -> str:
         return " | ".join(f"{at:g}: {text}" for at, text in self.parts) or self.text
 

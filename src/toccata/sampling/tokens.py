@@ -3,8 +3,9 @@
 Everything takes callables and tensors, never a model. Shapes: K codebooks, S pattern steps, T frames, V vocabulary.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,12 @@ class TokenSampling:
     top_k: int = 250
     top_p: float = 1.0
     guidance: float | tuple[float, float] = 3.0
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "TokenSampling":
+        """What a model's config.json says of its own choices, where pairs are lists."""
+        chosen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+        return cls(**chosen)
 
     def guidance_at(self, share: float) -> float:
         """Guidance where ``share`` of the clip, 0 to 1, is made."""

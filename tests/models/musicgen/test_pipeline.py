@@ -78,7 +78,7 @@ def test_guidance_changes_along_the_clip(model):
 
 def test_a_story_changes_its_text_on_time():
     prompt = Prompt.story({0: "calm piano", 15: "full orchestra"})
-    assert [pipeline.text_at(prompt, s) for s in (0, 14.9, 15, 40)] == ["calm piano"] * 2 + ["full orchestra"] * 2
+    assert [prompt.text_at(s) for s in (0, 14.9, 15, 40)] == ["calm piano"] * 2 + ["full orchestra"] * 2
 
 
 def test_continuing_keeps_what_was_heard_and_adds_what_was_asked(model):

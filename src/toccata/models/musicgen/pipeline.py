@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toccata.audio import io, resample
+from toccata.audio import resample
 from toccata.audio.melody import FRAME_RATE, Melody, melody_of
 from toccata.audio.stems import find_demucs
-from toccata.clip import Clip, Progress
+from toccata.clip import Clip, Progress, in_parts, sound
 from toccata.codecs.soundstream import load_soundstream
 from toccata.encoders.features import TextFeatures
 from toccata.encoders.text import load_text_encoder
@@ -34,8 +34,8 @@ from toccata.sampling.tokens import TokenSampling, decode_pattern, guided, sampl
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 from toccata.weights.device import pick_device
+from toccata.weights.parts import find_part
 
-FADE_SECONDS = 0.03
 STREAM_SECONDS = 1.0
 
 
@@ -155,16 +155,11 @@ class MusicGen:
         heard = prefix_KT.shape[1] * self.codec.config.stride
         wanted = round(options.seconds * self.sample_rate) + heard
         frames = -(-wanted // self.codec.config.stride)
-        parts = self._code_parts(prompt, prefix_KT, frames, seed, sampling, tune)
-        sent = 0
-        for wave_BCN in self.codec.decode_stream(parts):
-            samples = wave_BCN[0].float().cpu().numpy()[:, : wanted - sent]
-            fade_out(samples, wanted - sent - samples.shape[1], int(FADE_SECONDS * self.sample_rate))
-            sent += samples.shape[1]
-            if progress is not None:
-                progress(sent / self.sample_rate, wanted / self.sample_rate)
-            if samples.size:
-                yield Clip(samples, self.sample_rate, str(prompt), seed, self.name, self.weights_sha256)
+        parts = self.codec.decode_stream(self._code_parts(prompt, prefix_KT, frames, seed, sampling, tune))
+        waves = (wave_BCN[0].float().cpu().numpy() for wave_BCN in parts)
+        nothing = np.zeros((self.network.config.channels, 0), np.float32)
+        origin = Clip(nothing, self.sample_rate, str(prompt), seed, self.name, self.weights_sha256)
+        yield from in_parts(waves, wanted, origin, progress)
 
     def _prefix(self, before_CN: np.ndarray | None) -> Tensor:
         """Codes of the sound to go on from, (K, T); T = 0 without one."""
@@ -226,7 +221,7 @@ class MusicGen:
         recent, made = prefix_KT, prefix_KT.shape[1]
         conditions = {}
         while made < frames:
-            text = text_at(prompt, made / config.frame_rate)
+            text = prompt.text_at(made / config.frame_rate)
             keep = recent[:, -(config.window_frames // 2) :] if recent.shape[1] else recent
             until = min(keep.shape[1] + frames - made, config.window_frames)
             start = made - keep.shape[1] - prefix_KT.shape[1]
@@ -280,11 +275,6 @@ class MusicGen:
         return predict
 
 
-def sound(audio: str | Path | Clip) -> tuple[np.ndarray, int]:
-    """Samples (channels, samples) and rate of a clip or a sound file."""
-    return (audio.samples, audio.sample_rate) if isinstance(audio, Clip) else io.read(audio)
-
-
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Within the scope torch computes with ``count`` threads."""
@@ -303,20 +293,6 @@ def chooser(
     return lambda logits_2KV: sample(guided(logits_2KV, sampling.guidance_at(share())), sampling, generator).cpu()
 
 
-def text_at(prompt: Prompt, seconds: float) -> str:
-    """The text that holds at ``seconds`` of a story; the only one of a plain prompt."""
-    text = prompt.text
-    for at, words in prompt.parts:
-        text = words if at <= seconds else text
-    return text
-
-
-def fade_out(samples_CN: np.ndarray, left: int, fade: int) -> None:
-    """Fade, in place, what lies within ``fade`` samples of the end, which is ``left`` samples after this part."""
-    from_end = np.arange(samples_CN.shape[1], 0, -1) + left - 1
-    samples_CN *= np.minimum(from_end / fade, 1.0).astype(samples_CN.dtype)
-
-
 def save_musicgen(folder: Path, network: MusicGenNetwork, **card: object) -> None:
     """Write the transformer in compact form; ``card`` names its codec and text encoder and says where it is from."""
     config = {"family": "musicgen", "musicgen": asdict(network.config), **card}
@@ -332,27 +308,10 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
     network = MusicGenNetwork(MusicGenConfig(**config["musicgen"]))
     precision = pick_precision(precision, place, network.config.width)
     checkpoint.load_into(network, expand(tensors), folder)
-    codec = load_soundstream(part(folder, config, "codec"))
-    text = load_text_encoder(part(folder, config, "text"))
-    sampling = own_sampling(config.get("sampling", {}))
+    codec = load_soundstream(find_part(folder, config, "codec"))
+    text = load_text_encoder(find_part(folder, config, "text"))
+    sampling = TokenSampling.of(config.get("sampling", {}))
     sha = checkpoint.sha256(folder)
     network = network.eval().to(place, loading_dtype(precision))
     decoder = fast_decoder(network, precision)
     return MusicGen(network, codec, text, config.get("name", folder.name), sha, sampling, decoder)
-
-
-def own_sampling(settings: dict[str, Any]) -> TokenSampling:
-    """A model's own choices from its config.json, where pairs are lists."""
-    chosen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    return TokenSampling(**chosen)
-
-
-def part(folder: Path, config: dict[str, Any], role: str) -> Path:
-    name = Path(str(config.get(role, ""))).name
-    bundled = Path(__file__).parents[2] / "bundled"
-    for place in (folder / name, folder.parent / name, bundled / name):
-        if name and (place / "config.json").is_file():
-            return place
-    raise WeightsError(
-        f"{folder} needs the {role} {name or '(unnamed)'!r}, which is neither beside it nor part of toccata"
-    )
