@@ -109,6 +109,10 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
             from toccata.models.musicgen.pipeline import load_pipeline
 
             return load_pipeline(folder, device, precision)
+        case "musiclm":
+            from toccata.models.musiclm.pipeline import load_pipeline
+
+            return load_pipeline(folder, device, precision)
         case "musicgen, published":
             from toccata.models.musicgen.public import load_public
 

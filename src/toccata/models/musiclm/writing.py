@@ -1,0 +1,101 @@
+"""How a stage of MusicLM writes: token after token through a decoder with a cache.
+
+Shapes: B pieces, K levels, T frames, S steps of the line, V vocabulary.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toccata.engines.torch_decoder import TorchDecoder
+from toccata.models.musiclm.network import Codes, StageNetwork
+from toccata.sampling.tokens import TokenSampling, guided, sample
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A network, the decoder that runs its blocks, and how it is sampled."""
+
+    network: StageNetwork
+    decoder: TorchDecoder
+    sampling: TokenSampling
+
+    @classmethod
+    def of(cls, network: StageNetwork, sampling: TokenSampling | None = None) -> "Stage":
+        """The network as it is, sampled as its configuration says."""
+        config = network.eval().config
+        rotary = config.positions == "rotary"
+        decoder = TorchDecoder(network.blocks, network.norm, network.heads, rotary, network.distances)
+        own = TokenSampling(temperature=config.temperature, top_k=0, guidance=config.guidance)
+        return cls(network, decoder, sampling or own)
+
+    @property
+    def rate(self) -> float:
+        """Frames a second of what it writes."""
+        return self.network.config.writes.rate
+
+    @property
+    def window(self) -> int:
+        """Frames of what it writes in a window."""
+        return self.network.config.writes.frames(self.network.config.seconds)
+
+    @torch.no_grad()
+    def write(
+        self, read: Codes, before_BKT: Tensor, frames: int, generators: Sequence[torch.Generator]
+    ) -> Iterator[Tensor]:
+        """``frames`` new frames (B, K) that go on from ``before_BKT`` (T may be 0), each as soon as it is there.
+
+        Row b is drawn with ``generators[b]``, so it doesn't depend on the rows beside it.
+        """
+        network, stream = self.network, self.network.config.writes
+        device = network.embedding.weight.device
+        predict = self._predictor(read, before_BKT.to(device), frames)
+        first_K = [network.starts[stream.name] + level * stream.vocabulary for level in range(stream.levels)]
+        rows_B = None
+        for _ in range(frames):
+            codes: list[Tensor] = []
+            for level in range(stream.levels):
+                chosen = [
+                    sample(logits_KV[level : level + 1], self.sampling, generator)
+                    for logits_KV, generator in zip(predict(rows_B), generators, strict=True)
+                ]
+                codes.append(torch.cat(chosen))
+                rows_B = codes[-1] + first_K[level]
+            yield torch.stack(codes, dim=1).cpu()
+
+    def _predictor(self, read: Codes, before_BKT: Tensor, frames: int) -> Callable[[Tensor | None], Tensor]:
+        """``predict(rows_B)`` of the token just written (None: nothing yet) -> logits_BKV of the next one."""
+        network, stream = self.network, self.network.config.writes
+        guidance = self.sampling.guidance_at(0.0)
+        leads = guidance != 1.0 and bool(network.untold)
+        B = len(before_BKT)
+        told = [None, torch.zeros(B, dtype=torch.bool, device=before_BKT.device)] if leads else [None]
+        before_BS = network.line(before_BKT, stream)
+        prompt = torch.cat([torch.cat([network.prompt(read, one), before_BS], dim=1) for one in told])
+        decoding = self.decoder.begin(len(prompt), prompt.shape[1] + frames * stream.levels)
+
+        def predict(rows_B: Tensor | None) -> Tensor:
+            line_BS = prompt if rows_B is None else rows_B.repeat(len(told))[:, None]
+            logits = decoding(network.embedding(line_BS)).view(len(told), B, stream.levels, stream.vocabulary)
+            return guided(logits, guidance) if leads else logits[0]
+
+        return predict
+
+
+def written(
+    stage: Stage, read: Codes, before_BKT: Tensor, frames: int, generators: Sequence[torch.Generator]
+) -> Tensor:
+    """All the frames that ``stage`` writes at once: codes_BKT without ``before_BKT``."""
+    made = list(stage.write(read, before_BKT, frames, generators))
+    if not made:
+        return before_BKT[..., :0]
+    return torch.stack(made, dim=-1)
+
+
+def drawn_from(seed: int, *place: int) -> torch.Generator:
+    """A generator of its own for each place (stage, window, ...) of the piece with that seed."""
+    state = np.random.SeedSequence([seed, *place]).generate_state(2, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]) >> 1)

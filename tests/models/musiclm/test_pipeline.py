@@ -1,0 +1,150 @@
+"""MusicLM from words to sound: seeds, lengths, streaming, stories, continuation and files, on small random parts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from toccata import hub
+from toccata.clip import Clip
+from toccata.codecs import soundstream
+from toccata.encoders import mulan, semantic, w2vbert
+from toccata.encoders.text import load_text_encoder
+from toccata.encoders.towers import text_tower
+from toccata.encoders.words import WordsConfig
+from toccata.errors import InputError, WeightsError
+from toccata.models.musiclm import pipeline
+from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream
+from toccata.models.musiclm.network import StageNetwork
+from toccata.models.musiclm.writing import Stage
+from toccata.prompt import Prompt
+
+MULAN, SEMANTIC = Stream("mulan", 2, 8), Stream("semantic", 1, 6, 25.0)
+COARSE, FINE = Stream("coarse", 2, 16, 25.0), Stream("fine", 1, 16, 25.0)
+SIZES = {"width": 16, "layers": 1, "heads": 2, "inner": 16, "dropout": 0.0, "temperature": 1.0}
+CONFIG = MusicLMConfig(
+    StageConfig((MULAN,), SEMANTIC, seconds=2.0, guidance=2.0, **SIZES),
+    StageConfig((MULAN, SEMANTIC), COARSE, seconds=1.0, **SIZES),
+    StageConfig((COARSE,), FINE, seconds=0.4, **SIZES),
+    semantic_overlap=1.0,
+    coarse_overlap=0.4,
+)
+
+
+def randomised(module, std=0.4):
+    for parameter in module.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=std)
+    return module.eval()
+
+
+def parts():
+    torch.manual_seed(0)
+    codec = randomised(soundstream.SoundStream(replace(soundstream.mini(), levels=3, vocabulary=16)), 0.05)
+    for level in codec.quantiser.levels:
+        torch.nn.init.normal_(level.get_buffer("codes_VD"))
+    sizes = mulan.mini()
+    tower = replace(sizes.audio, bands=32, frames=50, width=48, layers=1)
+    sizes = replace(sizes, audio=tower, text=WordsConfig(64, 1, 2), width=16, bands=32, window_seconds=1.0, levels=2,
+                    vocabulary=8)  # fmt: skip
+    joint = mulan.MuLan(sizes, text_tower(sizes.text, None, load_text_encoder())).eval()
+    joint.quantiser.fit(torch.nn.functional.normalize(torch.randn(60, 16), dim=-1), torch.Generator().manual_seed(0))
+    small = replace(
+        w2vbert.mini(), width=32, heads=2, inner=48, contrast_layers=1, prediction_layers=1, layer=1, channels=4,
+        n_fft=512, bands=16, window_seconds=1.0, tokens=6,
+    )  # fmt: skip
+    meaning = semantic.SemanticTokens(w2vbert.W2vBert(small)).eval()
+    meaning.fit(torch.randn(100, 32), torch.Generator().manual_seed(0))
+    networks = {name: randomised(StageNetwork(config)) for name, config in CONFIG.stages.items()}
+    return networks, joint, meaning, codec
+
+
+@pytest.fixture(scope="module")
+def model() -> pipeline.MusicLM:
+    networks, joint, meaning, codec = parts()
+    stages = {name: Stage.of(network) for name, network in networks.items()}
+    return pipeline.MusicLM(CONFIG, stages, joint, meaning, codec, "tiny", "abc")
+
+
+def test_the_same_seed_gives_the_same_samples(model):
+    first, again = (model.generate("slow piano", 1.0, seed=7) for _ in range(2))
+    assert np.array_equal(first.samples, again.samples)
+    assert not np.array_equal(first.samples, model.generate("slow piano", 1.0, seed=8).samples)
+    assert not np.array_equal(first.samples, model.generate("loud drums", 1.0, seed=7).samples)
+
+
+def test_a_clip_of_a_list_equals_its_own_single_run(model):
+    clips = model.generate(["slow piano", "loud drums"], 1.0, seed=3)
+    assert np.array_equal(clips[1].samples, model.generate("loud drums", 1.0, seed=3).samples)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.01, 2.5, 5.3])
+def test_a_clip_is_exactly_as_long_as_asked_also_past_every_window(model, seconds):
+    clip = model.generate("slow piano", seconds, seed=1)
+    assert clip.samples.shape == (1, round(seconds * 24000))
+    assert (clip.prompt, clip.model, clip.weights_sha256) == ("slow piano", "tiny", "abc")
+
+
+def test_streamed_parts_join_to_the_whole(model):
+    parts = list(model.stream("slow piano", 4.2, seed=5))
+    assert len(parts) > 2
+    assert np.array_equal(Clip.join(parts).samples, model.generate("slow piano", 4.2, seed=5).samples)
+
+
+def test_a_story_keeps_to_its_first_text_until_the_next_takes_over(model):
+    plain = model.generate("calm piano", 5.0, seed=2).samples
+    told = model.generate(Prompt.story({0: "calm piano", 3: "loud drums and trumpets"}), 5.0, seed=2).samples
+    changed = np.flatnonzero((plain != told).any(0))[0] / 24000
+    assert 2.5 < changed < 4.5  # from the coarse window that reaches over the change on
+
+
+def test_a_continuation_begins_with_what_it_goes_on_from(model):
+    intro = model.generate("slow piano", 1.6, seed=1)
+    whole = model.continue_(intro, seconds=2.0, seed=4)
+    heard = whole.samples.shape[1] - 2 * 24000
+    assert 0.9 * 24000 < heard <= 24000  # no more than long pieces overlap
+    codes = model.codec.encode(torch.from_numpy(intro.samples[:, -heard:])[None])
+    again = model.codec.decode(codes)[0].numpy()
+    assert np.allclose(whole.samples[:, : heard - 480], again[:, : heard - 480], atol=1e-4)
+    prompted = model.continue_(intro, "loud drums", seconds=2.0, seed=4)
+    assert not np.array_equal(whole.samples, prompted.samples)
+
+
+def test_too_little_to_go_on_from_is_told(model):
+    with pytest.raises(InputError, match=r"shorter than 0\.04 seconds"):
+        model.continue_(Clip(np.zeros((1, 500), np.float32), 24000))
+
+
+def test_temperature_scales_every_stages_own(model):
+    cold = model._sampled(pipeline.GenerateOptions(temperature=0.5))
+    assert [stage.sampling.temperature for stage in cold.values()] == [0.5] * 3
+    assert [stage.sampling.guidance for stage in cold.values()] == [2.0, 1.0, 1.0]
+
+
+def test_an_empty_list_and_a_melody_are_told(model):
+    with pytest.raises(InputError, match="empty"):
+        model.generate([])
+    with pytest.raises(InputError, match="takes no melody"):
+        model.generate("slow piano", melody="hum.wav")
+
+
+def test_what_is_saved_loads_with_its_parts(model, tmp_path):
+    networks, joint, meaning, codec = parts()
+    pipeline.save_musiclm(tmp_path / "lm", CONFIG, networks, codec="c", mulan="m", w2vbert="w")
+    with pytest.raises(WeightsError, match="needs the mulan 'm'"):
+        pipeline.load_pipeline(tmp_path / "lm")
+    mulan.save_mulan(tmp_path / "m", joint)
+    semantic.save_semantic(tmp_path / "w", meaning)
+    soundstream.save_soundstream(tmp_path / "c", codec)
+    loaded = hub.load(str(tmp_path / "lm"), "cpu")
+    assert loaded.generate("slow piano", 1.0, seed=7).samples.shape == (1, 24000)
+    with pytest.raises(InputError, match="does not run in 'int8'"):
+        hub.load(str(tmp_path / "lm"), precision="int8")
+
+
+def test_a_folder_of_something_else_is_told(tmp_path):
+    *_, codec = parts()
+    soundstream.save_soundstream(tmp_path / "c", codec)
+    with pytest.raises(WeightsError, match="not MusicLM"):
+        pipeline.load_pipeline(tmp_path / "c")
