@@ -14,16 +14,19 @@ import typer
 from toccata.errors import InputError
 
 EXAMPLE = "\b\nExample: toccata train codec --out runs/codec --preset mini --steps 2500 --set batch=8"
-RECIPES = ("clap", "codec", "mulan", "musicgen", "text", "w2vbert")
+RECIPES = ("clap", "codec", "mulan", "musicgen", "musiclm", "text", "w2vbert")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="What to train: clap, codec, mulan, musicgen, text or w2vbert.")],
+    recipe: Annotated[
+        str, typer.Argument(help="What to train: clap, codec, mulan, musicgen, musiclm, text or w2vbert.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the model; an interrupted run goes on from what is there.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Size of the model, such as mini or full.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Which stage of MusicLM: semantic, coarse or fine.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps in all.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this long; the same command goes on later.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same model.")] = None,
@@ -36,7 +39,10 @@ def train(
     """Train a model by one of the recipes; what is not given is the recipe's own choice."""
     if recipe not in RECIPES:
         raise InputError(f"there is no recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
-    given = {"out": out, "preset": preset, "steps": steps, "minutes": minutes, "seed": seed, "device": device}
+    given = {
+        "out": out, "preset": preset, "stage": stage, "steps": steps, "minutes": minutes, "seed": seed,
+        "device": device,
+    }  # fmt: skip
     settings = {name: str(value) for name, value in given.items() if value is not None}
     settings |= dict(_pair(text) for text in others or ())
     run = import_module(f"toccata.recipes.{recipe}").train

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toccata.data.mels import MelPiece, masked
+from toccata.data.mels import MelPiece, masked, mel_shard
 from toccata.data.shards import made_ahead
 from toccata.encoders.clap import (
     CLAP,
@@ -107,7 +107,9 @@ def front_of(pictures: Pictures) -> Front:
     """The log-mels that pictures are drawn from."""
     scale = "htk" if pictures.fused else "slaney"
     name = f"{pictures.sample_rate}-{pictures.window}-{pictures.hop}-{pictures.bands}-{scale}-{pictures.filling}"
-    return Front(name, pictures.sample_rate, functools.partial(_mels, pictures=pictures))
+    return Front(
+        name, pictures.sample_rate, functools.partial(mel_shard, mels=functools.partial(_mels, pictures=pictures))
+    )
 
 
 def _mels(wave_1N: Tensor, pictures: Pictures) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toccata.data.mels import MelPiece, crop, masked, pieces
+from toccata.data.mels import MelPiece, crop, masked, mel_shard, pieces
 from toccata.data.shards import Shard, made_ahead
 from toccata.encoders.mulan import MuLan, MuLanConfig, full, full_transformer, mels_of, mini, save_mulan
 from toccata.encoders.text import load_text_encoder
@@ -99,7 +99,7 @@ def judge(model: MuLan, source: Source) -> None:
 def front_of(config: MuLanConfig) -> Front:
     """The log-mels that the audio tower reads."""
     name = f"{config.sample_rate}-{config.n_fft}-{config.hop}-{config.bands}"
-    return Front(name, config.sample_rate, functools.partial(mels_of, config=config))
+    return Front(name, config.sample_rate, functools.partial(mel_shard, mels=functools.partial(mels_of, config=config)))
 
 
 def contrast(model: MuLan, pairs: Pairs, recipe: MuLanRecipe) -> tuple[Tensor, Tensor]:

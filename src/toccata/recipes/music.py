@@ -1,6 +1,6 @@
-"""Music to train on as shards of log-mels: the band's, rendered afresh, or the files of a manifest.
+"""Music to train on as shards of what a model reads: the band's, rendered afresh, or the files of a manifest.
 
-Shapes: N samples, T frames, M mel bands.
+Shapes: N samples.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from toccata.corpus.band import labels, piece
 from toccata.corpus.stream import PIECES, corpus_name
-from toccata.data.mels import ManifestRow, MelPiece, manifest_waves, mel_shard, pieces, read_manifest
+from toccata.data.mels import ManifestRow, MelPiece, manifest_waves, pieces, read_manifest
 from toccata.data.shards import Shard, ShardStore
 from toccata.encoders.text import TextEncoder
 from toccata.errors import InputError
@@ -56,11 +56,14 @@ class MusicRecipe:
 
 @dataclass(frozen=True)
 class Front:
-    """How sound at ``sample_rate`` becomes log-mels: ``mels`` maps (1, N) to (1, T, M), ``name`` tells them apart."""
+    """How sound becomes what a model reads: ``shard`` maps pieces (wave_N at ``sample_rate``, record) to a shard.
+
+    ``name`` tells shards of one front from those of another.
+    """
 
     name: str
     sample_rate: int
-    mels: Callable[[Tensor], Tensor]
+    shard: Callable[[Iterator[tuple[Tensor, dict[str, Any]]]], Shard]
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,12 @@ class Source:
     held_out_shards: tuple[int, ...]
 
     def held_out_pieces(self) -> list[MelPiece]:
+        """Where shards hold log-mels."""
         return [p for index in self.held_out_shards for p in pieces(self.held_out.read(index))]
 
 
 def shards_of(recipe: MusicRecipe, front: Front, captioned: bool, words: TextEncoder | None = None) -> Source:
-    """Stores of log-mels, apart for each front end: the band's, or the manifest's.
+    """Stores of shards, apart for each front: the band's, or the manifest's.
 
     ``captioned`` asks a caption of each row of a manifest; else none is read. Raises ``InputError`` for captions of
     which ``words``, where they are all that the text tower reads, cover nothing.
@@ -105,7 +109,7 @@ def shards_of(recipe: MusicRecipe, front: Front, captioned: bool, words: TextEnc
 
 
 def _version(row: ManifestRow) -> str:
-    """A row and the state of its file: where either changes, log-mels are made again."""
+    """A row and the state of its file: where either changes, shards are made again."""
     with contextlib.suppress(OSError):
         status = row.path.stat()
         return repr((str(row.path.resolve()), status.st_size, status.st_mtime_ns, row.captions))
@@ -113,8 +117,8 @@ def _version(row: ManifestRow) -> str:
 
 
 def band_shard(index: int, seed: int, front: Front) -> Shard:
-    """Shard ``index`` of the endless corpus ``seed`` as log-mels."""
-    return mel_shard(_band(index, seed, front.sample_rate), front.mels)
+    """Shard ``index`` of the endless corpus ``seed``."""
+    return front.shard(_band(index, seed, front.sample_rate))
 
 
 def _band(index: int, seed: int, sample_rate: int) -> Iterator[tuple[Tensor, dict[str, Any]]]:
@@ -124,8 +128,8 @@ def _band(index: int, seed: int, sample_rate: int) -> Iterator[tuple[Tensor, dic
 
 
 def manifest_shard(index: int, rows: list[ManifestRow], front: Front) -> Shard:
-    """The ``index``-th 32 files as log-mels."""
-    return mel_shard(manifest_waves(rows[index * PIECES : (index + 1) * PIECES], front.sample_rate), front.mels)
+    """The ``index``-th 32 files."""
+    return front.shard(manifest_waves(rows[index * PIECES : (index + 1) * PIECES], front.sample_rate))
 
 
 def newest_shard(recipe: MusicRecipe, source: Source, step: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toccata.data.mels import MelPiece, crop, pieces
+from toccata.data.mels import MelPiece, crop, mel_shard, pieces
 from toccata.data.shards import Shard, made_ahead
 from toccata.encoders.semantic import SemanticTokens, save_semantic
 from toccata.encoders.w2vbert import Losses, W2vBert, W2vBertConfig, full, mels_of, mini
@@ -95,7 +95,7 @@ def train(recipe: W2vBertRecipe) -> None:
 def front_of(config: W2vBertConfig) -> Front:
     """The log-mels that the encoder reads."""
     name = f"{config.sample_rate}-{config.n_fft}-{config.hop}-{config.bands}"
-    return Front(name, config.sample_rate, functools.partial(mels_of, config=config))
+    return Front(name, config.sample_rate, functools.partial(mel_shard, mels=functools.partial(mels_of, config=config)))
 
 
 def sampler(

@@ -1,0 +1,80 @@
+"""Shards of everything that MusicLM's stages learn from: a codec's codes, semantic tokens and MuLan's, of sound alone.
+
+Shapes: K codebooks, T frames, W windows, N samples.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from toccata.data.shards import Shard
+
+
+@dataclass(frozen=True)
+class MeaningPiece:
+    """One piece as codes_KT, semantic_KT (one level) and mulan_KW, MuLan's tokens of windows all along; all int16."""
+
+    codes_KT: Tensor
+    semantic_KT: Tensor
+    mulan_KW: Tensor
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one encoder reads a piece: ``read`` maps wave_N at ``sample_rate`` to tokens (K, frames)."""
+
+    sample_rate: int
+    read: Callable[[Tensor], Tensor]
+
+
+def meaning_shard(
+    waves: Iterable[Tensor],
+    sample_rate: int,
+    readers: dict[str, Reader],
+    resample: Callable[[Tensor, int, int], Tensor],
+) -> Shard:
+    """Mono waves -> for each of ``readers`` the tokens of all pieces end to end, and records with their frames."""
+    found: dict[str, list[Tensor]] = {name: [] for name in readers}
+    for wave_N in waves:
+        for name, reader in readers.items():
+            found[name].append(reader.read(resample(wave_N, sample_rate, reader.sample_rate)).to(torch.int16))
+    count = len(next(iter(found.values())))
+    records = [{name: found[name][i].shape[1] for name in readers} for i in range(count)]
+    return {name: torch.cat(parts, dim=1) for name, parts in found.items()}, records
+
+
+def pieces(shard: Shard) -> list[MeaningPiece]:
+    """The pieces of a shard."""
+    tensors, records = shard
+    codes, semantic, mulan = (
+        tensors[name].split([record[name] for record in records], dim=1) for name in ("codes", "semantic", "mulan")
+    )
+    return [MeaningPiece(*one) for one in zip(codes, semantic, mulan, strict=True)]
+
+
+@dataclass(frozen=True)
+class MeaningCrop:
+    """The same stretch of a piece in every kind of token; mulan_KT is of one frame."""
+
+    codes_KT: Tensor
+    semantic_KT: Tensor
+    mulan_KT: Tensor
+
+
+def crop(piece: MeaningPiece, frames: int, ratio: int, generator: torch.Generator) -> MeaningCrop | None:
+    """``frames`` codec frames from a semantic token on, of which there is one for ``ratio`` frames; None if too short.
+
+    MuLan's tokens are those of a window that reaches into the stretch.
+    """
+    tokens = -(-frames // ratio)
+    slack = min(piece.semantic_KT.shape[1], piece.codes_KT.shape[1] // ratio) - tokens
+    if slack < 0:
+        return None
+    start = int(torch.randint(slack + 1, (), generator=generator))
+    middle = (start + tokens / 2) / piece.semantic_KT.shape[1]
+    window = min(int(middle * piece.mulan_KW.shape[1]), piece.mulan_KW.shape[1] - 1)
+    codes_KT = piece.codes_KT[:, start * ratio : start * ratio + frames]
+    semantic_KT, mulan_KT = piece.semantic_KT[:, start : start + tokens], piece.mulan_KW[:, window : window + 1]
+    return MeaningCrop(codes_KT.long(), semantic_KT.long(), mulan_KT.long())

@@ -1,0 +1,255 @@
+"""Train MusicLM's stages, one at a time, on sound alone: MuLan's tokens of the music stand where a text's will."""
+
+import functools
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toccata.audio.resample import resample
+from toccata.codecs.soundstream import SoundStream, codes_hash, load_soundstream
+from toccata.data import meaning
+from toccata.data.shards import Shard, made_ahead
+from toccata.encoders.mulan import MuLan, load_mulan
+from toccata.encoders.semantic import SemanticTokens, load_semantic
+from toccata.errors import InputError
+from toccata.models.musiclm.config import MusicLMConfig, StageConfig, full, mini
+from toccata.models.musiclm.network import StageNetwork
+from toccata.models.musiclm.pipeline import save_musiclm
+from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
+from toccata.training.log import StepLog
+from toccata.training.memory import keep_freed_memory
+from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
+from toccata.training.provenance import provenance
+from toccata.training.run import remember, resume
+from toccata.weights import checkpoint
+from toccata.weights.compact import compact, expand
+from toccata.weights.parts import BUNDLED
+
+PRESETS = {"mini": mini, "full": full}
+STAGES = ("semantic", "coarse", "fine")
+MULAN_HOP = 5.0
+
+
+@dataclass(frozen=True)
+class MusicLMRecipe(MusicRecipe):
+    __doc__ = f"""{MusicRecipe.__doc__}
+    Captions are never read. ``stage`` is semantic, coarse or fine; when all three are there, they are joined to a model
+    in ``out``/model. ``mulan`` and ``w2vbert`` are folders of trained encoders, ``codec`` one of a SoundStream codec
+    (None: soundstream-mini). Tokens are computed once and kept under ``tokens``.
+    """
+
+    out: Path = Path("runs/musiclm")
+    tokens: Path = Path("runs/tokens")
+    mulan: Path = Path("runs/mulan/model")
+    w2vbert: Path = Path("runs/w2vbert/model")
+    codec: Path | None = None
+    stage: str = "semantic"
+    steps: int = 5000
+    steps_per_shard: int = 16
+
+
+class Batch(NamedTuple):
+    """What the stage reads, what it writes, and which rows are told what it can be led by."""
+
+    read: dict[str, Tensor]
+    written_BKT: Tensor
+    told_B: Tensor
+
+
+class Parts(NamedTuple):
+    """The frozen encoders."""
+
+    mulan: MuLan
+    semantic: SemanticTokens
+    codec: SoundStream
+
+
+def train(recipe: MusicLMRecipe) -> None:
+    """Train a stage, or go on training it, and write its averaged weights to ``recipe.out``/stage."""
+    for kind, name, known in (("preset", recipe.preset, PRESETS), ("stage", recipe.stage, STAGES)):
+        if name not in known:
+            raise InputError(f"unknown {kind} {name!r}; choose from {', '.join(known)}")
+    torch.set_num_threads(recipe.threads)
+    keep_freed_memory()
+    deadline = time.monotonic() + 60 * recipe.minutes
+    whole = fitted(PRESETS[recipe.preset](), parts_at(recipe.mulan, recipe.w2vbert, recipe.codec))
+    config = whole.stages[recipe.stage]
+    torch.manual_seed(recipe.seed)
+    network = StageNetwork(config).to(recipe.device)
+    source = shards_of(replace(recipe, mels=recipe.tokens), front_of(recipe), captioned=False)
+    ema = EMA(network, recipe.ema)
+    optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
+    path = recipe.out / f"{recipe.stage}.safetensors"
+    step = resume(path, network, ema, optimisers)
+    print(f"musiclm-{recipe.preset}, {recipe.stage}: {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M "
+          f"parameters, from step {step} to {recipe.steps}", flush=True)  # fmt: skip
+    log = StepLog(f"musiclm-{recipe.preset} {recipe.stage}", step, recipe.steps, every=25)
+    with made_ahead(source.train, 0, source.count, recipe.workers, recipe.first_shards + 20) as read:
+        draw = sampler(recipe, whole, source, read)
+        while step < recipe.steps:
+            loss, by_level_K = code_loss(network, draw(step), recipe.device)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimisers.step(warmup_stable_decay(step, recipe.steps, 200, recipe.decay))
+            ema.update(network)
+            step += 1
+            if log.due(step):
+                log(step, loss=loss, first_level=by_level_K[0], last_level=by_level_K[-1])
+            last = step == recipe.steps or time.monotonic() > deadline
+            if step % 250 == 0 or last:
+                remember(path, network, ema, optimisers, step)
+                with averaged(network, ema):
+                    judge(network, recipe, whole, source)
+                    publish(recipe, whole, network, step)
+            if last:
+                break
+
+
+def fitted(config: MusicLMConfig, parts: Parts) -> MusicLMConfig:
+    """The preset, with the streams of the parts at hand."""
+    codec = parts.codec.config
+    sizes = {
+        "mulan": {"levels": parts.mulan.config.levels, "vocabulary": parts.mulan.config.vocabulary},
+        "semantic": {"vocabulary": parts.semantic.vocabulary, "rate": parts.semantic.frame_rate},
+        "coarse": {"vocabulary": codec.vocabulary, "rate": codec.frame_rate},
+        "fine": {"vocabulary": codec.vocabulary, "rate": codec.frame_rate,
+                 "levels": codec.levels - config.coarse.writes.levels},
+    }  # fmt: skip
+
+    def stage(one: StageConfig) -> StageConfig:
+        reads = tuple(replace(stream, **sizes.get(stream.name, {})) for stream in one.reads)
+        return replace(one, reads=reads, writes=replace(one.writes, **sizes[one.writes.name]))
+
+    return replace(config, **{name: stage(one) for name, one in config.stages.items()})
+
+
+@functools.lru_cache(maxsize=1)
+def parts_at(mulan: Path, w2vbert: Path, codec: Path | None) -> Parts:
+    return Parts(load_mulan(mulan), load_semantic(w2vbert), load_soundstream(codec))
+
+
+def front_of(recipe: MusicLMRecipe) -> Front:
+    """All three kinds of tokens, named by the weights that they come from."""
+    names = [checkpoint.sha256(recipe.mulan)[:8], checkpoint.sha256(recipe.w2vbert)[:8], codes_hash(recipe.codec)[:8]]
+    make = functools.partial(tokens_of, mulan=recipe.mulan, w2vbert=recipe.w2vbert, codec=recipe.codec)
+    rate = load_soundstream(recipe.codec).config.sample_rate
+    return Front("meaning-" + "-".join(names), rate, make)
+
+
+def tokens_of(waves: Iterator[tuple[Tensor, dict[str, Any]]], mulan: Path, w2vbert: Path, codec: Path | None) -> Shard:
+    """Pieces -> a shard of their tokens; what their records say is not looked at."""
+    parts = parts_at(mulan, w2vbert, codec)
+    readers = {
+        "codes": meaning.Reader(
+            parts.codec.config.sample_rate, lambda wave_N: parts.codec.encode(wave_N[None, None])[0]
+        ),
+        "semantic": meaning.Reader(parts.semantic.sample_rate, lambda wave_N: parts.semantic.tokens(wave_N[None])),
+        "mulan": meaning.Reader(parts.mulan.config.sample_rate, functools.partial(heard_as, parts.mulan)),
+    }
+    mono = (wave_N for wave_N, _ in waves)
+    return meaning.meaning_shard(mono, parts.codec.config.sample_rate, readers, resampled)
+
+
+def heard_as(mulan: MuLan, wave_N: Tensor) -> Tensor:
+    """MuLan's tokens of a window every ``MULAN_HOP`` seconds: (K, W)."""
+    window, hop = mulan.config.window, round(MULAN_HOP * mulan.config.sample_rate)
+    starts = range(0, max(len(wave_N) - window, 0) + 1, hop)
+    heard_WD = torch.stack([mulan.embed_blocks([wave_N[start : start + window]]) for start in starts])
+    return mulan.quantise(heard_WD).T
+
+
+def resampled(wave_N: Tensor, rate: int, wanted: int) -> Tensor:
+    return torch.from_numpy(resample(wave_N[None].numpy(), rate, wanted)[0])
+
+
+def sampler(
+    recipe: MusicLMRecipe, whole: MusicLMConfig, source: Source, read: Callable[[int], Shard]
+) -> Callable[[int], Batch]:
+    """``draw(step)``: depends on the step alone."""
+    load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(lambda index: meaning.pieces(read(index)))
+
+    def draw(step: int) -> Batch:
+        newest = newest_shard(recipe, source, step)
+        choose = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
+        found: list[meaning.MeaningPiece] = []
+        while len(found) < 4 * recipe.batch:
+            back = int(torch.randint(min(newest + 1, recipe.shards_in_memory), (), generator=choose))
+            shard = load(newest - back)
+            found.append(shard[int(torch.randint(len(shard), (), generator=choose))])
+        return batch_of(found, recipe.batch, recipe.stage, whole, choose)
+
+    return draw
+
+
+def batch_of(
+    found: list[meaning.MeaningPiece], count: int, stage: str, whole: MusicLMConfig, choose: torch.Generator
+) -> Batch:
+    """Crops of ``count`` of the pieces, as long as the stage's window, or as the longest of them can be."""
+    config, ratio = whole.stages[stage], round(whole.coarse.writes.rate / whole.semantic.writes.rate)
+    frames = round(config.seconds * whole.coarse.writes.rate)
+    longest = sorted(min(p.codes_KT.shape[1], p.semantic_KT.shape[1] * ratio) for p in found)[-count:][0]
+    frames = min(frames, longest) // ratio * ratio
+    crops = [one for p in found if (one := meaning.crop(p, frames, ratio, choose))][:count]
+    told_B = torch.rand(len(crops), generator=choose) >= config.condition_dropout
+    coarse = whole.coarse.writes.levels
+    tokens = {
+        "mulan": torch.stack([one.mulan_KT for one in crops]),
+        "semantic": torch.stack([one.semantic_KT for one in crops]),
+        "coarse": torch.stack([one.codes_KT[:coarse] for one in crops]),
+        "fine": torch.stack([one.codes_KT[coarse : coarse + whole.fine.writes.levels] for one in crops]),
+    }
+    read = {stream.name: tokens[stream.name] for stream in config.reads if stream.name in tokens}
+    return Batch(read, tokens[config.writes.name], told_B)
+
+
+def code_loss(network: StageNetwork, batch: Batch, device: str) -> tuple[Tensor, Tensor]:
+    """(mean, by level) cross-entropy of what is written, in nats a token."""
+    read = {name: codes_BKT.to(device) for name, codes_BKT in batch.read.items()}
+    written_BKT = batch.written_BKT.to(device)
+    with torch.autocast(torch.device(device).type, torch.bfloat16):
+        logits_BKTV = network(read, written_BKT, batch.told_B.to(device))
+    loss_BKT = F.cross_entropy(logits_BKTV.flatten(0, 2).float(), written_BKT.flatten(), reduction="none").view(
+        written_BKT.shape
+    )
+    return loss_BKT.mean(), loss_BKT.detach().mean((0, 2))
+
+
+@torch.no_grad()
+def judge(network: StageNetwork, recipe: MusicLMRecipe, whole: MusicLMConfig, source: Source) -> None:
+    """Print what held-out music costs with its own condition, another piece's, and none."""
+    found = meaning.pieces(source.held_out.read(source.held_out_shards[0]))
+    count = max(len(found) // 2, 2)
+    batch = batch_of(found, count, recipe.stage, whole, torch.Generator().manual_seed(0))
+    rows = len(batch.told_B)
+    own = batch._replace(told_B=torch.ones(rows, dtype=torch.bool))
+    wrong = own._replace(read={name: codes.roll(1, 0) for name, codes in own.read.items()})
+    told = {"own": own, "another's": wrong, "none": own._replace(told_B=torch.zeros(rows, dtype=torch.bool))}
+    costs = {name: code_loss(network, one, recipe.device)[0] for name, one in told.items()}
+    print("held out, condition: " + ", ".join(f"{name} {cost:.3f}" for name, cost in costs.items()), flush=True)
+
+
+def publish(recipe: MusicLMRecipe, whole: MusicLMConfig, network: StageNetwork, step: int) -> None:
+    """Write the stage; where all three are there, the model, with the parts that it names inside it."""
+    heard = round(step * recipe.batch * network.config.seconds / 3600, 1)
+    card = {"steps": step, "hours_heard": heard, **provenance(recipe.device)}
+    checkpoint.save(recipe.out / recipe.stage, {"family": "musiclm-stage", **card}, compact(network.state_dict()))
+    if not all((recipe.out / name / "config.json").is_file() for name in STAGES):
+        return
+    networks = {name: StageNetwork(config) for name, config in whole.stages.items()}
+    steps = {}
+    for name, one in networks.items():
+        said, tensors = checkpoint.load(recipe.out / name)
+        checkpoint.load_into(one, expand(tensors), recipe.out / name)
+        steps[name] = said["steps"]
+    target = recipe.out / "model"
+    save_musiclm(target, whole, networks, name=f"musiclm-{recipe.preset}", codec="codec", mulan="mulan",
+                 w2vbert="w2vbert", steps=steps, **provenance(recipe.device))  # fmt: skip
+    for role, folder in (("mulan", recipe.mulan), ("w2vbert", recipe.w2vbert), ("codec", recipe.codec)):
+        shutil.copytree(folder or BUNDLED / "soundstream-mini", target / role, dirs_exist_ok=True)

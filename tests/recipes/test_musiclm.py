@@ -1,0 +1,104 @@
+"""MusicLM's recipe on a folder of sounds without a word: each stage resumes exactly, and the three make a model."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from toccata import hub
+from toccata.codecs import soundstream
+from toccata.data import meaning
+from toccata.encoders import mulan, semantic, w2vbert
+from toccata.encoders.text import load_text_encoder
+from toccata.encoders.towers import text_tower
+from toccata.encoders.words import WordsConfig
+from toccata.errors import InputError
+from toccata.models.musiclm.config import mini
+from toccata.recipes import music, musiclm
+from toccata.training.state import load_state
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch, manifest):
+    """A recipe of tiny stages on tiny encoders, with random weights, and twelve sounds of which nothing is said."""
+    torch.manual_seed(0)
+    codec = soundstream.SoundStream(replace(soundstream.mini(), levels=6, vocabulary=16)).eval()
+    for level in codec.quantiser.levels:
+        torch.nn.init.normal_(level.get_buffer("codes_VD"))
+    soundstream.save_soundstream(tmp_path / "codec", codec)
+    sizes = mulan.mini()
+    tower = replace(sizes.audio, bands=32, frames=50, width=48, layers=1)
+    sizes = replace(sizes, audio=tower, text=WordsConfig(64, 1, 2), width=16, bands=32, window_seconds=1.0, levels=2,
+                    vocabulary=8)  # fmt: skip
+    joint = mulan.MuLan(sizes, text_tower(sizes.text, None, load_text_encoder())).eval()
+    joint.quantiser.fit(torch.nn.functional.normalize(torch.randn(60, 16), dim=-1), torch.Generator().manual_seed(0))
+    mulan.save_mulan(tmp_path / "mulan", joint)
+    small = replace(
+        w2vbert.mini(), width=32, heads=2, inner=48, contrast_layers=1, prediction_layers=1, layer=1, channels=4,
+        n_fft=512, bands=16, window_seconds=1.0, tokens=6,
+    )  # fmt: skip
+    tokens = semantic.SemanticTokens(w2vbert.W2vBert(small)).eval()
+    tokens.fit(torch.randn(100, 32), torch.Generator().manual_seed(0))
+    semantic.save_semantic(tmp_path / "w2vbert", tokens)
+    size = {"width": 16, "layers": 1, "heads": 2, "inner": 16}
+    tiny = mini()
+    tiny = replace(
+        tiny, semantic=replace(tiny.semantic, **size), coarse=replace(tiny.coarse, **size),
+        fine=replace(tiny.fine, **size),
+    )  # fmt: skip
+    monkeypatch.setitem(musiclm.PRESETS, "mini", lambda: tiny)
+    monkeypatch.setattr(music, "PIECES", 2)
+    musiclm.parts_at.cache_clear()
+    path = manifest(lambda index: 1.5 + 0.1 * (index % 3))
+    rows = [{"path": json.loads(line)["path"]} for line in path.read_text().splitlines()]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return musiclm.MusicLMRecipe(
+        out=tmp_path / "out", tokens=tmp_path / "tokens", mulan=tmp_path / "mulan", w2vbert=tmp_path / "w2vbert",
+        codec=tmp_path / "codec", manifest=path, steps=3, batch=3, workers=0, held_out_shards=2, first_shards=2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", musiclm.STAGES)
+def test_a_stage_resumes_exactly(recipe, tmp_path, stage, capsys):
+    recipe = replace(recipe, stage=stage)
+    musiclm.train(replace(recipe, out=tmp_path / "whole"))
+    for _ in range(3):
+        musiclm.train(replace(recipe, out=tmp_path / "parts", minutes=0))
+    whole, parts = (load_state(tmp_path / name / f"{stage}.safetensors") for name in ("whole", "parts"))
+    assert whole["step"] == parts["step"] == 3
+    assert all(torch.equal(whole["learner"][name], parts["learner"][name]) for name in whole["learner"])
+    assert "held out, condition: own" in capsys.readouterr().out
+
+
+def test_three_stages_make_a_model_that_hears_no_text_until_it_is_asked(recipe, monkeypatch):
+    def refuse(*_: object):
+        raise AssertionError("a text was read in training")
+
+    with monkeypatch.context() as training:
+        training.setattr("toccata.data.mels._captions", refuse)
+        training.setattr(mulan.MuLan, "read", refuse)
+        for stage in musiclm.STAGES:
+            assert not (recipe.out / "model").exists()
+            musiclm.train(replace(recipe, stage=stage))
+    clip = hub.load(str(recipe.out / "model"), "cpu").generate("slow piano", 1.0, seed=1)
+    assert clip.samples.shape == (1, 24000)
+
+
+def test_crops_are_the_same_stretch_in_every_kind_of_token():
+    along = torch.arange(40, dtype=torch.int16)
+    piece = meaning.MeaningPiece(
+        along.repeat_interleave(2)[None], along[None], torch.arange(4, dtype=torch.int16)[None]
+    )
+    for seed in range(20):
+        one = meaning.crop(piece, 20, 2, torch.Generator().manual_seed(seed))
+        assert one is not None
+        assert torch.equal(one.codes_KT[0], one.semantic_KT[0].repeat_interleave(2))
+        assert one.mulan_KT[0, 0] == int((one.semantic_KT[0, 0] + 5) / 10)
+    assert meaning.crop(piece, 82, 2, torch.Generator()) is None
+
+
+@pytest.mark.parametrize("what", ["stage", "preset"])
+def test_an_unknown_choice_is_told(recipe, what):
+    with pytest.raises(InputError, match=f"unknown {what} 'huge'"):
+        musiclm.train(replace(recipe, **{what: "huge"}))
