@@ -169,11 +169,13 @@ def test_a_model_that_cannot_continue_says_so(toccata, model):
 def test_a_recording_is_continued_where_the_model_can(toccata, model, monkeypatch):
     def continue_(reference, prompt, seconds, seed, progress):
         assert reference == Path("a.wav")
-        return model.generate(prompt, seconds, seed, progress)
+        return model.generate(prompt or Prompt("on"), seconds, seed, progress)
 
     toccata("generate", "piano", "-o", "a.wav")
     monkeypatch.setattr(model, "continue_", continue_, raising=False)
     assert toccata("generate", "piano", "-o", "b.wav", "--continue", "a.wav")[0] == 0
+    assert toccata("generate", "--seed", "7", "--continue", "a.wav")[0] == 0
+    assert Path("after-a-7.wav").is_file()
     assert np.isfinite(soundfile.read("b.wav")[0]).all()
 
 

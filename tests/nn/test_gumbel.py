@@ -41,6 +41,13 @@ def test_a_choice_can_be_learnt(quantiser):
     assert x_BTD.grad.abs().max() > 0
 
 
+def test_a_code_that_is_never_likely_leaves_the_others_to_be_learnt():
+    shares_NV = torch.tensor([[0.0, 0.5, 0.5]], requires_grad=True)
+    diversity_loss(shares_NV).backward()
+    assert shares_NV.grad is not None
+    assert shares_NV.grad.isfinite().all()
+
+
 def test_nothing_lies_idle_where_all_codes_are_used_alike_and_nearly_all_where_one_is():
     assert diversity_loss(torch.eye(8)) == pytest.approx(0, abs=1e-6)
     assert diversity_loss(torch.eye(8)[:1].expand(9, 8)) == pytest.approx(7 / 8)

@@ -98,6 +98,24 @@ def test_crops_are_the_same_stretch_in_every_kind_of_token():
     assert meaning.crop(piece, 82, 2, torch.Generator()) is None
 
 
+def test_endings_are_not_learnt(recipe):
+    wave_N = torch.randn(3 * 24_000)
+    record = {"sections": [{"name": "ending", "start": 2.0}], "seconds": 3.0}
+    _, records = musiclm.tokens_of(iter([(wave_N, record)]), recipe.mulan, recipe.w2vbert, recipe.codec)
+    assert [one["codes"] for one in records] == [50]
+
+
+def test_stages_of_other_encoders_are_not_joined(recipe):
+    musiclm.train(replace(recipe, steps=1))
+    torch.manual_seed(5)
+    tokens = semantic.load_semantic(recipe.w2vbert)
+    tokens.fit(torch.randn(100, 32), torch.Generator().manual_seed(1))
+    semantic.save_semantic(recipe.w2vbert, tokens)
+    musiclm.parts_at.cache_clear()
+    with pytest.raises(InputError, match="tokens of other encoders"):
+        musiclm.train(replace(recipe, stage="coarse", steps=1))
+
+
 @pytest.mark.parametrize("what", ["stage", "preset"])
 def test_an_unknown_choice_is_told(recipe, what):
     with pytest.raises(InputError, match=f"unknown {what} 'huge'"):

@@ -43,7 +43,9 @@ def generate(
             " Demucs where it is installed and pulled."
         ),
     ] = None,
-    continue_: Annotated[Path | None, typer.Option("--continue", help="Sound file to go on from.")] = None,
+    continue_: Annotated[
+        Path | None, typer.Option("--continue", help="Sound file to go on from; MusicLM needs no prompt for that.")
+    ] = None,
     story: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,8 +69,9 @@ def generate(
     """Make music from a text."""
     seed = secrets.randbelow(_RANDOM_SEEDS) if seed is None else seed
     options = GenerateOptions(seconds, seed, count, _guidance(guidance), temperature, top_k, top_p)
-    asked = _asked(prompt, story or [], negative)
-    outputs = _outputs(output, asked.text, seed, count, as_json)
+    asked = None if continue_ and not (prompt or story or negative) else _asked(prompt, story or [], negative)
+    named = asked.text if asked else f"after {continue_.stem if continue_ else ''}"
+    outputs = _outputs(output, named, seed, count, as_json)
     from toccata import hub
 
     hub.check_choices(device, precision)
@@ -142,7 +145,7 @@ def _check_reference(path: Path) -> None:
 
 def _maker(
     generator: "Generator",
-    prompt: Prompt,
+    prompt: Prompt | None,
     options: GenerateOptions,
     melody: Path | None,
     reference: Path | None,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from toccata.data.shards import Shard
+from toccata.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ def meaning_shard(
         for name, reader in readers.items():
             found[name].append(reader.read(resample(wave_N, sample_rate, reader.sample_rate)).to(torch.int16))
     count = len(next(iter(found.values())))
+    if not count:
+        raise InputError("none of a shard's sound files could be read; mend the manifest, or leave them out of it")
     records = [{name: found[name][i].shape[1] for name in readers} for i in range(count)]
     return {name: torch.cat(parts, dim=1) for name, parts in found.items()}, records
 

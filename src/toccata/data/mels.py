@@ -17,6 +17,7 @@ from toccata.audio.resample import resample
 from toccata.data.shards import Shard
 from toccata.errors import InputError
 
+SHORTEST_SECONDS = 0.1
 LONGEST = Limits(max_seconds=3600.0, max_bytes=2**31)
 
 
@@ -118,6 +119,9 @@ def manifest_waves(rows: list[ManifestRow], sample_rate: int) -> Iterator[tuple[
             samples_CN, rate = read(row.path, LONGEST)
         except InputError as error:
             print(f"left out: {error}", flush=True)
+            continue
+        if samples_CN.shape[1] < SHORTEST_SECONDS * rate:
+            print(f"left out: {row.path} is shorter than {SHORTEST_SECONDS:g} seconds", flush=True)
             continue
         mono = resample(samples_CN.mean(0, keepdims=True), rate, sample_rate)[0]
         yield torch.from_numpy(mono), {"captions": [{"text": text} for text in row.captions]}

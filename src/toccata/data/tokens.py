@@ -24,9 +24,13 @@ class TokenPiece:
     @property
     def body_frames(self) -> int:
         """Frames before the ending, if the record tells of one: all frames otherwise."""
-        total = self.codes_KT.shape[1]
-        endings = [s["start"] for s in self.record.get("sections", ()) if s["name"] == "ending"]
-        return int(total * endings[0] / self.record["seconds"]) if endings else total
+        return int(self.codes_KT.shape[1] * body(self.record))
+
+
+def body(record: dict[str, Any]) -> float:
+    """The share of a piece that comes before its ending, if the record tells of one."""
+    endings = [section["start"] for section in record.get("sections", ()) if section["name"] == "ending"]
+    return endings[0] / record["seconds"] if endings else 1.0
 
 
 def encode_shard(audio: Shard, encode: Callable[[Tensor], Tensor]) -> Shard:

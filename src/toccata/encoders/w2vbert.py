@@ -145,7 +145,9 @@ class W2vBert(nn.Module):
         found_BTD = self._through(context_BTD, config.contrast_layers, len(self.blocks))
         chosen = self.codebook(encoded_BTE, temperature, generator)
         told_BTW = self.context_out(context_BTD).float()
-        contrast = contrastive_loss(told_BTW, chosen.vectors_BTW, mask_BT, config.distractors, generator)
+        contrast = contrastive_loss(
+            told_BTW, chosen.vectors_BTW, chosen.codes_BT, mask_BT, config.distractors, generator
+        )
         guesses_NV, codes_N = self.code_out(found_BTD[mask_BT]).float(), chosen.codes_BT[mask_BT]
         right = (guesses_NV.argmax(-1) == codes_N).float().mean()
         return Losses(contrast, F.cross_entropy(guesses_NV, codes_N), diversity_loss(chosen.shares_BTV[mask_BT]), right)
@@ -173,23 +175,28 @@ def contrast_logits(told_ND: Tensor, right_ND: Tensor, wrong_KND: Tensor, temper
 
 
 def contrastive_loss(
-    told_BTW: Tensor, vectors_BTW: Tensor, mask_BT: Tensor, distractors: int, generator: torch.Generator
+    told_BTW: Tensor,
+    vectors_BTW: Tensor,
+    codes_BT: Tensor,
+    mask_BT: Tensor,
+    distractors: int,
+    generator: torch.Generator,
 ) -> Tensor:
     """Mean cross-entropy, in nats, of telling each hidden frame's vector from those of other hidden frames of the clip.
 
     A distractor that has the right code is none. Clips with a single hidden frame say nothing.
     """
     losses = []
-    for told_TW, vectors_TW, mask_T in zip(told_BTW, vectors_BTW, mask_BT, strict=True):
-        told_ND, right_ND = told_TW[mask_T], vectors_TW[mask_T]
+    for told_TW, vectors_TW, codes_T, mask_T in zip(told_BTW, vectors_BTW, codes_BT, mask_BT, strict=True):
+        told_ND, right_ND, codes_N = told_TW[mask_T], vectors_TW[mask_T], codes_T[mask_T]
         count = len(told_ND)
         if count < 2:
             continue
         drawn_KN = torch.randint(count - 1, (distractors, count), generator=generator)
         drawn_KN += drawn_KN >= torch.arange(count)  # any but its own
-        wrong_KND = right_ND[drawn_KN.to(right_ND.device)]
-        same_NK = (wrong_KND == right_ND).all(-1).T
-        logits = contrast_logits(told_ND, right_ND, wrong_KND)
+        drawn_KN = drawn_KN.to(right_ND.device)
+        same_NK = (codes_N[drawn_KN] == codes_N).T
+        logits = contrast_logits(told_ND, right_ND, right_ND[drawn_KN])
         logits = logits.masked_fill(F.pad(same_NK, (1, 0)), -torch.inf)
-        losses.append(F.cross_entropy(logits, torch.zeros_like(drawn_KN[0]).to(logits.device), reduction="sum"))
+        losses.append(F.cross_entropy(logits, torch.zeros_like(drawn_KN[0]), reduction="sum"))
     return torch.stack(losses).sum() / mask_BT.sum() if losses else told_BTW.sum() * 0

@@ -45,5 +45,5 @@ class GumbelQuantiser(nn.Module):
 
 def diversity_loss(shares_NV: Tensor) -> Tensor:
     """How much of the codebook lies idle, 0 to 1: (V - exp(entropy of the mean choice)) / V (equation 4)."""
-    mean_V = shares_NV.mean(0)
+    mean_V = shares_NV.mean(0).clamp(min=1e-9)  # a share of exactly 0 has a logarithm without a gradient
     return 1 - torch.exp(-torch.xlogy(mean_V, mean_V).sum()) / len(mean_V)

@@ -16,6 +16,7 @@ from toccata.audio.resample import resample
 from toccata.codecs.soundstream import SoundStream, codes_hash, load_soundstream
 from toccata.data import meaning
 from toccata.data.shards import Shard, made_ahead
+from toccata.data.tokens import body
 from toccata.encoders.mulan import MuLan, load_mulan
 from toccata.encoders.semantic import SemanticTokens, load_semantic
 from toccata.errors import InputError
@@ -35,6 +36,7 @@ from toccata.weights.parts import BUNDLED
 PRESETS = {"mini": mini, "full": full}
 STAGES = ("semantic", "coarse", "fine")
 MULAN_HOP = 5.0
+LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class MusicLMRecipe(MusicRecipe):
     __doc__ = f"""{MusicRecipe.__doc__}
     Captions are never read. ``stage`` is semantic, coarse or fine; when all three are there, they are joined to a model
     in ``out``/model. ``mulan`` and ``w2vbert`` are folders of trained encoders, ``codec`` one of a SoundStream codec
-    (None: soundstream-mini). Tokens are computed once and kept under ``tokens``.
+    (None: soundstream-mini). Tokens are computed once and kept under ``tokens``. A ``short_share`` of the steps hear
+    shorter crops, as the last windows of a clip are.
     """
 
     out: Path = Path("runs/musiclm")
@@ -53,6 +56,7 @@ class MusicLMRecipe(MusicRecipe):
     stage: str = "semantic"
     steps: int = 5000
     steps_per_shard: int = 16
+    short_share: float = 0.3
 
 
 class Batch(NamedTuple):
@@ -87,13 +91,18 @@ def train(recipe: MusicLMRecipe) -> None:
     ema = EMA(network, recipe.ema)
     optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / f"{recipe.stage}.safetensors"
+    check_tokens(recipe)
     step = resume(path, network, ema, optimisers)
     print(f"musiclm-{recipe.preset}, {recipe.stage}: {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M "
           f"parameters, from step {step} to {recipe.steps}", flush=True)  # fmt: skip
+    if step >= recipe.steps:  # a run that was killed before it wrote its model
+        with averaged(network, ema):
+            publish(recipe, whole, network, step)
     log = StepLog(f"musiclm-{recipe.preset} {recipe.stage}", step, recipe.steps, every=25)
     with made_ahead(source.train, 0, source.count, recipe.workers, recipe.first_shards + 20) as read:
         draw = sampler(recipe, whole, source, read)
         while step < recipe.steps:
+            torch.manual_seed(recipe.seed * 10**7 + step)  # of the dropout, so that a run goes on exactly
             loss, by_level_K = code_loss(network, draw(step), recipe.device)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -110,6 +119,14 @@ def train(recipe: MusicLMRecipe) -> None:
                     publish(recipe, whole, network, step)
             if last:
                 break
+
+
+def check_tokens(recipe: MusicLMRecipe) -> None:
+    """Raise ``InputError`` where a stage in ``recipe.out`` has learnt from other encoders' tokens."""
+    for stage in STAGES:
+        card = recipe.out / stage
+        if (card / "config.json").is_file() and checkpoint.read_config(card).get("tokens") != front_of(recipe).name:
+            raise InputError(f"{card} was trained on tokens of other encoders; choose another --out, or those encoders")
 
 
 def fitted(config: MusicLMConfig, parts: Parts) -> MusicLMConfig:
@@ -144,7 +161,10 @@ def front_of(recipe: MusicLMRecipe) -> Front:
 
 
 def tokens_of(waves: Iterator[tuple[Tensor, dict[str, Any]]], mulan: Path, w2vbert: Path, codec: Path | None) -> Shard:
-    """Pieces -> a shard of their tokens; what their records say is not looked at."""
+    """Pieces -> a shard of their tokens, without their endings: who has heard pieces end would end too soon.
+
+    Long ones are cut to parts of a minute, so that memory does not grow with them.
+    """
     parts = parts_at(mulan, w2vbert, codec)
     readers = {
         "codes": meaning.Reader(
@@ -153,7 +173,13 @@ def tokens_of(waves: Iterator[tuple[Tensor, dict[str, Any]]], mulan: Path, w2vbe
         "semantic": meaning.Reader(parts.semantic.sample_rate, lambda wave_N: parts.semantic.tokens(wave_N[None])),
         "mulan": meaning.Reader(parts.mulan.config.sample_rate, functools.partial(heard_as, parts.mulan)),
     }
-    mono = (wave_N for wave_N, _ in waves)
+    longest = round(LONGEST_SECONDS * parts.codec.config.sample_rate)
+    mono = (
+        part
+        for wave_N, record in waves
+        for part in wave_N[: round(len(wave_N) * body(record))].split(longest)
+        if len(part) > parts.codec.config.sample_rate // 10
+    )
     return meaning.meaning_shard(mono, parts.codec.config.sample_rate, readers, resampled)
 
 
@@ -183,17 +209,25 @@ def sampler(
             back = int(torch.randint(min(newest + 1, recipe.shards_in_memory), (), generator=choose))
             shard = load(newest - back)
             found.append(shard[int(torch.randint(len(shard), (), generator=choose))])
-        return batch_of(found, recipe.batch, recipe.stage, whole, choose)
+        share = 1.0
+        if float(torch.rand((), generator=choose)) < recipe.short_share:
+            share = 0.05 + 0.95 * float(torch.rand((), generator=choose))
+        return batch_of(found, recipe.batch, recipe.stage, whole, choose, share)
 
     return draw
 
 
 def batch_of(
-    found: list[meaning.MeaningPiece], count: int, stage: str, whole: MusicLMConfig, choose: torch.Generator
+    found: list[meaning.MeaningPiece],
+    count: int,
+    stage: str,
+    whole: MusicLMConfig,
+    choose: torch.Generator,
+    share: float = 1.0,
 ) -> Batch:
-    """Crops of ``count`` of the pieces, as long as the stage's window, or as the longest of them can be."""
+    """Crops of ``count`` of the pieces, as long as that ``share`` of the stage's window, or as the longest can be."""
     config, ratio = whole.stages[stage], round(whole.coarse.writes.rate / whole.semantic.writes.rate)
-    frames = round(config.seconds * whole.coarse.writes.rate)
+    frames = max(round(share * config.seconds * whole.coarse.writes.rate), ratio)
     longest = sorted(min(p.codes_KT.shape[1], p.semantic_KT.shape[1] * ratio) for p in found)[-count:][0]
     frames = min(frames, longest) // ratio * ratio
     crops = [one for p in found if (one := meaning.crop(p, frames, ratio, choose))][:count]
@@ -238,7 +272,7 @@ def judge(network: StageNetwork, recipe: MusicLMRecipe, whole: MusicLMConfig, so
 def publish(recipe: MusicLMRecipe, whole: MusicLMConfig, network: StageNetwork, step: int) -> None:
     """Write the stage; where all three are there, the model, with the parts that it names inside it."""
     heard = round(step * recipe.batch * network.config.seconds / 3600, 1)
-    card = {"steps": step, "hours_heard": heard, **provenance(recipe.device)}
+    card = {"steps": step, "hours_heard": heard, "tokens": front_of(recipe).name, **provenance(recipe.device)}
     checkpoint.save(recipe.out / recipe.stage, {"family": "musiclm-stage", **card}, compact(network.state_dict()))
     if not all((recipe.out / name / "config.json").is_file() for name in STAGES):
         return

@@ -68,6 +68,7 @@ def train(recipe: W2vBertRecipe) -> None:
         draw = sampler(recipe, config, source, read)
         while step < recipe.steps:
             mel_BTM, choose = draw(step)
+            torch.manual_seed(recipe.seed * 10**7 + step)  # of the dropout, so that a run goes on exactly
             with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 losses: Losses = encoder(mel_BTM, recipe.temperature(step), choose)
             losses.total.backward()
@@ -94,7 +95,7 @@ def train(recipe: W2vBertRecipe) -> None:
 
 def front_of(config: W2vBertConfig) -> Front:
     """The log-mels that the encoder reads."""
-    name = f"{config.sample_rate}-{config.n_fft}-{config.hop}-{config.bands}"
+    name = f"w2vbert-{config.sample_rate}-{config.n_fft}-{config.hop}-{config.bands}"
     return Front(name, config.sample_rate, functools.partial(mel_shard, mels=functools.partial(mels_of, config=config)))
 
 

@@ -21,6 +21,7 @@ TINY = StageConfig(
     heads=2,
     inner=24,
     dropout=0.0,
+    condition_dropout=0.1,
 )
 
 

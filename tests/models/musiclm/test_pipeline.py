@@ -24,7 +24,7 @@ MULAN, SEMANTIC = Stream("mulan", 2, 8), Stream("semantic", 1, 6, 25.0)
 COARSE, FINE = Stream("coarse", 2, 16, 25.0), Stream("fine", 1, 16, 25.0)
 SIZES = {"width": 16, "layers": 1, "heads": 2, "inner": 16, "dropout": 0.0, "temperature": 1.0}
 CONFIG = MusicLMConfig(
-    StageConfig((MULAN,), SEMANTIC, seconds=2.0, guidance=2.0, **SIZES),
+    StageConfig((MULAN,), SEMANTIC, seconds=2.0, guidance=2.0, condition_dropout=0.1, **SIZES),
     StageConfig((MULAN, SEMANTIC), COARSE, seconds=1.0, **SIZES),
     StageConfig((COARSE,), FINE, seconds=0.4, **SIZES),
     semantic_overlap=1.0,
@@ -99,6 +99,12 @@ def test_a_story_keeps_to_its_first_text_until_the_next_takes_over(model):
     assert 2.5 < changed < 4.5  # from the coarse window that reaches over the change on
 
 
+def test_a_text_that_takes_over_between_two_tokens_is_heard(model):
+    plain = model.generate("calm piano", 5.0, seed=2, guidance=9.0).samples
+    told = model.generate(Prompt.story({0: "calm piano", 2.5: "loud drums"}), 5.0, seed=2, guidance=9.0).samples
+    assert not np.array_equal(plain, told)
+
+
 def test_a_continuation_begins_with_what_it_goes_on_from(model):
     intro = model.generate("slow piano", 1.6, seed=1)
     whole = model.continue_(intro, seconds=2.0, seed=4)
@@ -122,9 +128,22 @@ def test_temperature_scales_every_stages_own(model):
     assert [stage.sampling.guidance for stage in cold.values()] == [2.0, 1.0, 1.0]
 
 
+def test_a_negative_prompt_is_led_away_from_where_there_is_guidance(model):
+    plain, away = (
+        model.generate(Prompt("slow piano", no), 1.0, seed=3, guidance=9.0).samples for no in (None, "drums")
+    )
+    assert not np.array_equal(plain, away)
+    plain, away = (
+        model.generate(Prompt("slow piano", no), 1.0, seed=3, guidance=1.0).samples for no in (None, "drums")
+    )
+    assert np.array_equal(plain, away)
+
+
 def test_an_empty_list_and_a_melody_are_told(model):
     with pytest.raises(InputError, match="empty"):
         model.generate([])
+    with pytest.raises(InputError, match="one guidance"):
+        model.generate("slow piano", guidance=(3.0, 1.0))
     with pytest.raises(InputError, match="takes no melody"):
         model.generate("slow piano", melody="hum.wav")
 

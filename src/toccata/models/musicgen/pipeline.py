@@ -121,12 +121,14 @@ class MusicGen:
     def continue_(
         self,
         audio: str | Path | Clip,
-        prompt: str | Prompt,
+        prompt: str | Prompt | None = None,
         seconds: float = 10.0,
         seed: int | None = None,
         **options: Any,
     ) -> Clip:
         """``audio`` (its last seconds are heard) followed by ``seconds`` of new music that goes on from it."""
+        if prompt is None:
+            raise InputError(f"{self.name} goes on by a prompt only; say what to play")
         wave, rate = sound(audio)
         wanted = resample.to_channels(
             wave.mean(0, keepdims=True) if len(wave) > 2 else wave, self.network.config.channels

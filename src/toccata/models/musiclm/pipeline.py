@@ -129,6 +129,11 @@ class MusicLM:
 
     def _sampled(self, options: GenerateOptions) -> dict[str, Stage]:
         """The stages, sampled as ``options`` say where they say anything."""
+        learnt = any(stage.network.config.condition_dropout for stage in self.stages.values())
+        if options.guidance not in (None, 1.0) and not learnt:
+            raise InputError(f"{self.name} was trained without guidance; leave it out")
+        if isinstance(options.guidance, tuple):
+            raise InputError(f"{self.name} takes one guidance for the whole clip, not a pair; give a single number")
         said = {k: v for k in ("guidance", "top_k", "top_p") if (v := getattr(options, k)) is not None}
         scale = 1.0 if options.temperature is None else options.temperature
         stages = {}
@@ -166,6 +171,8 @@ class Writer:
             for stage in (self.semantic, self.coarse, self.fine)
         )
         self.told: dict[str | None, Tensor] = {}
+        negative = prompt.negative if prompt else None
+        self.away = None if negative is None else {"mulan": model.tokens_of_text(negative)}
         if before_1N is not None:
             self._hear(before_1N)
 
@@ -214,9 +221,9 @@ class Writer:
             until = min(
                 [frames, made + self.semantic.window - before_KT.shape[1], *(at for at in changes if at > made)]
             )
-            read = {"mulan": self._mulan(made / rate)}
+            read = {"mulan": self._mulan((made + 0.5) / rate)}  # a change may lie between two tokens
             chance = [drawn_from(self.seed, SEMANTIC, made)]
-            for frame_BK in self.semantic.write(read, before_KT[None], until - made, chance):
+            for frame_BK in self.semantic.write(read, before_KT[None], until - made, chance, self.away):
                 self.semantic_KT = torch.cat([self.semantic_KT, frame_BK.T], dim=1)
                 yield
 
@@ -231,7 +238,7 @@ class Writer:
         read = {"mulan": self._mulan(made / self.coarse.rate), "semantic": self.semantic_KT[None, :, first:tokens]}
         before_BKT = self.coarse_KT[None, :, first * self.ratio :]
         chance = [drawn_from(self.seed, COARSE, made)]
-        new_BKT = written(self.coarse, read, before_BKT, last - made, chance)
+        new_BKT = written(self.coarse, read, before_BKT, last - made, chance, self.away)
         self.coarse_KT = torch.cat([self.coarse_KT, new_BKT[0]], dim=1)
 
     def _write_fine(self, frames: int) -> None:

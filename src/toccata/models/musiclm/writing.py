@@ -44,15 +44,23 @@ class Stage:
 
     @torch.no_grad()
     def write(
-        self, read: Codes, before_BKT: Tensor, frames: int, generators: Sequence[torch.Generator]
+        self,
+        read: Codes,
+        before_BKT: Tensor,
+        frames: int,
+        generators: Sequence[torch.Generator],
+        away: Codes | None = None,
     ) -> Iterator[Tensor]:
         """``frames`` new frames (B, K) that go on from ``before_BKT`` (T may be 0), each as soon as it is there.
 
-        Row b is drawn with ``generators[b]``, so it doesn't depend on the rows beside it.
+        Row b is drawn with ``generators[b]``, so it doesn't depend on the rows beside it. Guidance leads away from the
+        streams ``away``, or, without them, from being told nothing.
         """
         network, stream = self.network, self.network.config.writes
         device = network.embedding.weight.device
-        predict = self._predictor(read, before_BKT.to(device), frames)
+        read = {name: codes_BKT.to(device) for name, codes_BKT in read.items()}
+        away = away and {name: codes_BKT.to(device) for name, codes_BKT in away.items()}
+        predict = self._predictor(read, before_BKT.to(device), frames, away)
         first_K = [network.starts[stream.name] + level * stream.vocabulary for level in range(stream.levels)]
         rows_B = None
         for _ in range(frames):
@@ -66,30 +74,40 @@ class Stage:
                 rows_B = codes[-1] + first_K[level]
             yield torch.stack(codes, dim=1).cpu()
 
-    def _predictor(self, read: Codes, before_BKT: Tensor, frames: int) -> Callable[[Tensor | None], Tensor]:
+    def _predictor(
+        self, read: Codes, before_BKT: Tensor, frames: int, away: Codes | None
+    ) -> Callable[[Tensor | None], Tensor]:
         """``predict(rows_B)`` of the token just written (None: nothing yet) -> logits_BKV of the next one."""
         network, stream = self.network, self.network.config.writes
         guidance = self.sampling.guidance_at(0.0)
-        leads = guidance != 1.0 and bool(network.untold)
+        leads = guidance != 1.0 and bool(network.untold) and bool(away or network.config.condition_dropout)
         B = len(before_BKT)
-        told = [None, torch.zeros(B, dtype=torch.bool, device=before_BKT.device)] if leads else [None]
+        prompts = [network.prompt(read)]
+        if leads:
+            nothing_B = torch.zeros(B, dtype=torch.bool, device=before_BKT.device)
+            prompts.append(network.prompt({**read, **away}) if away else network.prompt(read, nothing_B))
         before_BS = network.line(before_BKT, stream)
-        prompt = torch.cat([torch.cat([network.prompt(read, one), before_BS], dim=1) for one in told])
+        prompt = torch.cat([torch.cat([one, before_BS], dim=1) for one in prompts])
         decoding = self.decoder.begin(len(prompt), prompt.shape[1] + frames * stream.levels)
 
         def predict(rows_B: Tensor | None) -> Tensor:
-            line_BS = prompt if rows_B is None else rows_B.repeat(len(told))[:, None]
-            logits = decoding(network.embedding(line_BS)).view(len(told), B, stream.levels, stream.vocabulary)
+            line_BS = prompt if rows_B is None else rows_B.repeat(len(prompts))[:, None]
+            logits = decoding(network.embedding(line_BS)).view(len(prompts), B, stream.levels, stream.vocabulary)
             return guided(logits, guidance) if leads else logits[0]
 
         return predict
 
 
 def written(
-    stage: Stage, read: Codes, before_BKT: Tensor, frames: int, generators: Sequence[torch.Generator]
+    stage: Stage,
+    read: Codes,
+    before_BKT: Tensor,
+    frames: int,
+    generators: Sequence[torch.Generator],
+    away: Codes | None = None,
 ) -> Tensor:
     """All the frames that ``stage`` writes at once: codes_BKT without ``before_BKT``."""
-    made = list(stage.write(read, before_BKT, frames, generators))
+    made = list(stage.write(read, before_BKT, frames, generators, away))
     if not made:
         return before_BKT[..., :0]
     return torch.stack(made, dim=-1)
