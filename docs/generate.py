@@ -114,7 +114,7 @@ def _command_page(name: str, command: Any) -> str:
 
 
 def numbers(bench: str, rest: str) -> str:
-    """The stored figures of one benchmark: all, or those with one of the words of ``rest`` and with none after a "!"."""
+    """The stored figures of one benchmark: all, or those with a word of ``rest`` and with none of those after a "!"."""
     path, words = RESULTS / f"{bench}.jsonl", [word.strip() for word in rest.split("|") if word.strip()]
     wanted, unwanted = [w for w in words if w[0] != "!"], [w[1:] for w in words if w[0] == "!"]
     if not path.is_file():
