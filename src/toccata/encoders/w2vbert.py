@@ -23,7 +23,8 @@ class W2vBertConfig:
 
     ``strides`` are the two convolutions' over time (over the mel bands both halve): with ``hop`` they give the frame
     rate. ``mask_share`` of the frames begin a span of ``mask_frames`` that is hidden in training; each hidden one is
-    told from ``distractors`` others. ``layer`` blocks make the features that semantic tokens come from.
+    told from ``distractors`` others; ``idle_weight`` is that of the diversity loss. ``layer`` blocks make the features
+    that semantic tokens come from.
     """
 
     width: int = 1024
@@ -45,6 +46,7 @@ class W2vBertConfig:
     mask_share: float = 0.065
     mask_frames: int = 10
     distractors: int = 100
+    idle_weight: float = 0.1
     dropout: float = 0.1
     tokens: int = 1024
 
@@ -74,21 +76,21 @@ def mini() -> W2vBertConfig:
     return W2vBertConfig(
         width=256, heads=4, inner=1024, contrast_layers=2, prediction_layers=4, layer=4, channels=32, strides=(2, 1),
         vocabulary=512, code_width=128, n_fft=2048, hop=320, bands=128, window_seconds=10.0, dropout=0.0,
+        idle_weight=2.0,
     )  # fmt: skip
 
 
 class Losses(NamedTuple):
-    """``contrast`` and ``prediction`` in nats; ``idle`` is the share of codes out of use; ``guessed`` those right."""
+    """``contrast`` and ``prediction`` in nats; ``idle`` is the share of codes out of use; ``guessed`` those right.
+
+    ``total`` is what training lessens (section 3.3).
+    """
 
     contrast: Tensor
     prediction: Tensor
     idle: Tensor
     guessed: Tensor
-
-    @property
-    def total(self) -> Tensor:
-        """Section 3.3, with the published weights."""
-        return self.contrast + 0.1 * self.idle + self.prediction
+    total: Tensor
 
 
 class W2vBert(nn.Module):
@@ -145,12 +147,11 @@ class W2vBert(nn.Module):
         found_BTD = self._through(context_BTD, config.contrast_layers, len(self.blocks))
         chosen = self.codebook(encoded_BTE, temperature, generator)
         told_BTW = self.context_out(context_BTD).float()
-        contrast = contrastive_loss(
-            told_BTW, chosen.vectors_BTW, chosen.codes_BT, mask_BT, config.distractors, generator
-        )
+        contrast = contrastive_loss(told_BTW, chosen.vectors_BTW, mask_BT, config.distractors, generator)
         guesses_NV, codes_N = self.code_out(found_BTD[mask_BT]).float(), chosen.codes_BT[mask_BT]
         right = (guesses_NV.argmax(-1) == codes_N).float().mean()
-        return Losses(contrast, F.cross_entropy(guesses_NV, codes_N), diversity_loss(chosen.shares_BTV[mask_BT]), right)
+        prediction, idle = F.cross_entropy(guesses_NV, codes_N), diversity_loss(chosen.shares_BTV[mask_BT])
+        return Losses(contrast, prediction, idle, right, contrast + config.idle_weight * idle + prediction)
 
 
 def mels_of(wave_BN: Tensor, config: W2vBertConfig) -> Tensor:
@@ -177,26 +178,24 @@ def contrast_logits(told_ND: Tensor, right_ND: Tensor, wrong_KND: Tensor, temper
 def contrastive_loss(
     told_BTW: Tensor,
     vectors_BTW: Tensor,
-    codes_BT: Tensor,
     mask_BT: Tensor,
     distractors: int,
     generator: torch.Generator,
 ) -> Tensor:
     """Mean cross-entropy, in nats, of telling each hidden frame's vector from those of other hidden frames of the clip.
 
-    A distractor that has the right code is none. Clips with a single hidden frame say nothing.
+    A distractor may have the right code: were it left out, a codebook of which one code is used would cost nothing, and
+    that is where training went. Clips with a single hidden frame say nothing.
     """
     losses = []
-    for told_TW, vectors_TW, codes_T, mask_T in zip(told_BTW, vectors_BTW, codes_BT, mask_BT, strict=True):
-        told_ND, right_ND, codes_N = told_TW[mask_T], vectors_TW[mask_T], codes_T[mask_T]
+    for told_TW, vectors_TW, mask_T in zip(told_BTW, vectors_BTW, mask_BT, strict=True):
+        told_ND, right_ND = told_TW[mask_T], vectors_TW[mask_T]
         count = len(told_ND)
         if count < 2:
             continue
         drawn_KN = torch.randint(count - 1, (distractors, count), generator=generator)
         drawn_KN += drawn_KN >= torch.arange(count)  # any but its own
         drawn_KN = drawn_KN.to(right_ND.device)
-        same_NK = (codes_N[drawn_KN] == codes_N).T
         logits = contrast_logits(told_ND, right_ND, right_ND[drawn_KN])
-        logits = logits.masked_fill(F.pad(same_NK, (1, 0)), -torch.inf)
         losses.append(F.cross_entropy(logits, torch.zeros_like(drawn_KN[0]), reduction="sum"))
     return torch.stack(losses).sum() / mask_BT.sum() if losses else told_BTW.sum() * 0
