@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toccata.models.musiclm.config import StageConfig, Stream, full, mini
-from toccata.models.musiclm.network import StageNetwork, in_levels, in_line
+from toccata.models.musiclm.network import StageNetwork, in_line
 from toccata.models.musiclm.writing import Stage, drawn_from, written
 from toccata.sampling.tokens import TokenSampling
 
@@ -47,7 +47,7 @@ def network(request) -> StageNetwork:
 def test_a_line_goes_frame_by_frame_and_back():
     codes_BKT = torch.arange(24).view(2, 3, 4)
     assert in_line(codes_BKT)[0].tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]
-    assert torch.equal(in_levels(in_line(codes_BKT), 3), codes_BKT)
+    assert torch.equal(in_line(codes_BKT).view(2, 4, 3).transpose(1, 2), codes_BKT)
 
 
 def test_a_code_is_told_from_what_stands_before_it_only(network):

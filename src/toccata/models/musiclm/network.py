@@ -20,11 +20,6 @@ def in_line(codes_BKT: Tensor) -> Tensor:
     return codes_BKT.transpose(1, 2).flatten(1)
 
 
-def in_levels(line_BS: Tensor, levels: int) -> Tensor:
-    """The inverse of ``in_line``: codes_BKT."""
-    return line_BS.unflatten(1, (-1, levels)).transpose(1, 2)
-
-
 class StageNetwork(nn.Module):
     """Tokens of every stream and level have their own embeddings; what is written, its own head for each level."""
 
