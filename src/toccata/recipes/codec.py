@@ -60,7 +60,8 @@ class CodecRecipe:
 
     ``codes`` is the folder of a SoundStream codec whose codes stay: only phase 2 runs, from its decoder, or from as
     much of it as the preset's decoder has. Phase 2 is ``sound_steps`` of the decoder alone and ``adversarial_steps``
-    against discriminators; half of its sounds come through the first ``kept_levels``, which language models write.
+    against discriminators, whose opinion weighs ``adversarial_weight`` and ``feature_weight`` beside ten times the
+    distances of spectra; half of its sounds come through the first ``kept_levels``, which language models write.
     """
 
     out: Path = Path("runs/codec")
@@ -72,6 +73,8 @@ class CodecRecipe:
     refit_steps: int = 100
     sound_steps: int = 3000
     adversarial_steps: int = 1000
+    adversarial_weight: float = 4.0
+    feature_weight: float = 20.0
     kept_levels: int = 4
     batch: int = 16
     seconds: float = 1.92
@@ -203,8 +206,10 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
             wave_BCN, _ = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + 10**5 + step)
             latent_BTD = heard_latents(recipe, codec, wave_BCN, generator)
+            # Anywhere in a sound, so that phases and noise of its first seconds aren't learnt by heart.
+            first = int(torch.randint(10_000, (), generator=generator))
             with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
-                made_BCN = codec.synthesise(latent_BTD)
+                made_BCN = codec.synthesise(latent_BTD, first)
             mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
             tonal, partials = losses.tonal_loss(made_BCN, wave_BCN, codec.config.sample_rate)
             loss, told = 10 * (mel + tonal + partials), {"mel": mel, "tonal": tonal, "partials": partials}
@@ -216,10 +221,8 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
                 critic.step()
                 judged = opinion(judges, *crops)
                 ramp = min(1.0, (step - recipe.sound_steps) / 300)
-                loss, told = (
-                    loss + ramp * (judged["adversarial"] + 5 * judged["feature"]),
-                    told | judged | {"critic": wrong},
-                )
+                heard = recipe.adversarial_weight * judged["adversarial"] + recipe.feature_weight * judged["feature"]
+                loss, told = loss + ramp * heard, told | judged | {"critic": wrong}
             loss.backward()
             nn.utils.clip_grad_norm_(codec.decoder.parameters(), 10.0)
             for group in maker.param_groups:
