@@ -46,9 +46,10 @@ def test_draws_are_multinomials(options):
 
 
 @pytest.mark.parametrize("options", [TokenSampling(), TokenSampling(temperature=(0.5, 1.0, 2.0, 1.0), top_p=0.8)])
-def test_clips_drawn_together_are_drawn_as_alone(options):
-    logits_BKV = torch.randn(3, 4, 300, generator=torch.Generator().manual_seed(2))
-    together, alone = ([torch.Generator().manual_seed(seed) for seed in (5, 6, 5)] for _ in range(2))
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_clips_drawn_together_are_drawn_as_alone(device, options):
+    logits_BKV = torch.randn(3, 4, 300, generator=torch.Generator().manual_seed(2)).to(device)
+    together, alone = ([torch.Generator(device).manual_seed(seed) for seed in (5, 6, 5)] for _ in range(2))
     for _ in range(5):
         expected = [sample(logits_KV, options, g) for logits_KV, g in zip(logits_BKV, alone, strict=True)]
         assert torch.equal(sample_each(logits_BKV, options, together), torch.stack(expected))

@@ -35,15 +35,19 @@ def folder(tmp_path_factory):
     return root / "tiny"
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int4"])
-def test_every_precision_keeps_the_promises_of_seeds_lists_and_continuing(folder, precision):
-    model = pipeline.load_pipeline(folder, "cpu", precision)
+PLACES = [("cpu", precision) for precision in ("fp32", "bf16", "int8", "int4")]
+PLACES += [pytest.param("cuda", precision, marks=pytest.mark.gpu) for precision in ("fp32", "bf16")]
+
+
+@pytest.mark.parametrize(("device", "precision"), PLACES)
+def test_every_precision_keeps_the_promises_of_seeds_lists_and_continuing(folder, device, precision):
+    model = pipeline.load_pipeline(folder, device, precision)
     clips = model.generate(["slow piano", "loud drums"], 3.0, seed=7)
     assert np.array_equal(clips[1].samples, model.generate("loud drums", 3.0, seed=7).samples)
     assert not np.array_equal(clips[0].samples, clips[1].samples)
     together = model.generate_together([pipeline.Request("slow piano", 1.0, seed=7), pipeline.Request("drums", 1.5)])
     assert [clip.seconds for clip in together] == [1.0, 1.5]
-    again = pipeline.load_pipeline(folder, "cpu", precision).generate("slow piano", 3.0, seed=7)
+    again = pipeline.load_pipeline(folder, device, precision).generate("slow piano", 3.0, seed=7)
     assert np.array_equal(clips[0].samples, again.samples)
     assert model.continue_(clips[0], "slow piano", 2.0, seed=1).seconds == pytest.approx(3.0, abs=0.05)
 

@@ -33,7 +33,7 @@ STREAM_SECONDS = 1.0
 
 
 class Codec(Protocol):
-    """What MusicGen needs of a codec, such as SoundStream or EnCodec."""
+    """What MusicGen needs of a codec, such as SoundStream or EnCodec; it is where the network is."""
 
     config: Any
 
@@ -199,7 +199,8 @@ class MusicGen:
             raise InputError(
                 f"the audio to continue is shorter than {stride / self.sample_rate:g} seconds; give more of it"
             )
-        return self.codec.encode(torch.from_numpy(heard)[None], self.network.config.codebooks)[0]
+        wave_BCN = torch.from_numpy(heard)[None].to(self.writer.device)
+        return self.codec.encode(wave_BCN, self.network.config.codebooks)[0].cpu()
 
     def _melody(self, melody: str | Path | Clip) -> Melody:
         config = self.network.config
@@ -210,7 +211,8 @@ class MusicGen:
     def _clips(self, job: Job, frames: Iterator[Tensor], progress: Progress | None = None) -> Iterator[Clip]:
         """The sound of ``frames`` (K,) in parts as they come."""
         size = round(STREAM_SECONDS * self.network.config.frame_rate)
-        parts = self.codec.decode_stream(_parts(job.piece.prefix_KT, frames, size))
+        codes = (part_BKT.to(self.writer.device) for part_BKT in _parts(job.piece.prefix_KT, frames, size))
+        parts = self.codec.decode_stream(codes)
         waves = (wave_BCN[0].float().cpu().numpy() for wave_BCN in parts)
         yield from in_parts(waves, job.wanted, job.origin, progress)
 
@@ -238,7 +240,7 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
     network = MusicGenNetwork(MusicGenConfig(**config["musicgen"]))
     precision = pick_precision(precision, place, network.config.width)
     checkpoint.load_into(network, expand(tensors), folder)
-    codec = load_soundstream(find_part(folder, config, "codec"))
+    codec = load_soundstream(find_part(folder, config, "codec")).to(place)
     text = load_text_encoder(find_part(folder, config, "text"))
     sampling = TokenSampling.of(config.get("sampling", {}))
     sha = checkpoint.sha256(folder)

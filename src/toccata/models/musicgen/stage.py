@@ -15,7 +15,7 @@ from toccata.engines.recorded import Recorder
 from toccata.engines.static_decoder import StaticDecoding
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
 
-TOKENS = 16
+TOKENS = 64
 ROOM = 256
 
 
