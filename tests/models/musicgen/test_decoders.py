@@ -45,7 +45,7 @@ def test_every_precision_keeps_the_promises_of_seeds_lists_and_continuing(folder
     clips = model.generate(["slow piano", "loud drums"], 3.0, seed=7)
     assert np.array_equal(clips[1].samples, model.generate("loud drums", 3.0, seed=7).samples)
     assert not np.array_equal(clips[0].samples, clips[1].samples)
-    together = model.generate_together([pipeline.Request("slow piano", 1.0, seed=7), pipeline.Request("drums", 1.5)])
+    together = model.generate_together([pipeline.Request("slow piano", 1.0, seed=7), "drums"], 1.5)
     assert [clip.seconds for clip in together] == [1.0, 1.5]
     again = pipeline.load_pipeline(folder, device, precision).generate("slow piano", 3.0, seed=7)
     assert np.array_equal(clips[0].samples, again.samples)

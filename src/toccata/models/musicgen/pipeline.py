@@ -122,16 +122,24 @@ class MusicGen:
         seed = secrets.randbits(32) if seed is None else seed
         return [Clip.join(self.stream(one, seconds, seed, **options)) for one in prompt]
 
-    def generate_together(self, requests: Sequence[str | Prompt | Request], **options: Any) -> list[Clip]:
+    def generate_together(
+        self,
+        requests: Sequence[str | Prompt | Request],
+        seconds: float = 10.0,
+        seed: int | None = None,
+        **options: Any,
+    ) -> list[Clip]:
         """A clip for each request, decoded as one batch: more music a second, with the same ``options`` for all.
 
-        ``options``: guidance, temperature, top_k, top_p. A clip may differ from its own single run: sums over more rows
-        are rounded differently, which now and then turns a choice. The same batch gives the same clips again.
+        ``seconds`` and ``seed`` are those of a mere prompt; ``options``: guidance, temperature, top_k, top_p. A clip
+        may differ from its own single run: sums over more rows are rounded differently, which now and then turns a
+        choice. The same batch gives the same clips again.
         """
         if not requests:
             raise InputError("the list of requests is empty; give at least one")
         sampling = self._sampling(GenerateOptions(**options))
-        jobs = [self._job(one if isinstance(one, Request) else Request(one)) for one in requests]
+        seed = secrets.randbits(32) if seed is None else seed
+        jobs = [self._job(one if isinstance(one, Request) else Request(one, seconds, seed)) for one in requests]
         frames: dict[Piece, list[Tensor]] = {job.piece: [] for job in jobs}
         for piece, frame_K in self.writer.write_together([job.piece for job in jobs], sampling):
             frames[piece].append(frame_K)
