@@ -43,14 +43,15 @@ class Recorder:
 def record_graph(run: Run, device: torch.device) -> Run:
     """Run a few times on a stream of its own, so that libraries set up what they need, then record on that stream."""
     with torch.cuda.device(device):
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UPS):
-                run()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        # Only this thread's calls count: another one, such as a server's, may use the device meanwhile.
-        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
-            run()
+        graph, side, here = torch.cuda.CUDAGraph(), torch.cuda.Stream(), torch.cuda.current_stream()
+        side.wait_stream(here)
+        try:
+            with torch.cuda.stream(side):  # a recording that fails does not give its stream back, this does
+                for _ in range(WARM_UPS):
+                    run()
+                # Only this thread's calls count: another one, such as a server's, may use the device meanwhile.
+                with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+                    run()
+        finally:
+            here.wait_stream(side)
     return graph.replay

@@ -178,10 +178,19 @@ def test_a_step_never_leaves_the_device(kind):
         stage._step(int(stage.told_KB[-1].max()))
 
 
+@torch.no_grad()
+def test_texts_of_about_one_length_find_a_stage_of_the_same_size():
+    network = network_of(KINDS["melody"])
+    short, long = ([told(network, tokens)] for tokens in (5, 40))
+    assert long[0].before - short[0].before == 35
+    assert size_for(short, 100) == size_for(long, 100)
+    assert size_for(long, 100).steps >= long[0].before + 100
+
+
 def test_a_piece_ends_where_its_room_does():
     network = network_of(KINDS["published"])
     condition = told(network)
-    stage = stage_for(network, [condition], 3)
+    stage = Stage(network, size_for([condition], 3)._replace(steps=3))
     with pytest.raises(ValueError, match="room for 3 steps"):
         staged(stage, [condition], [steps_of(network.config, 4)], [1])
 

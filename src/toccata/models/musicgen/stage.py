@@ -15,7 +15,7 @@ from toccata.engines.recorded import Recorder
 from toccata.engines.static_decoder import StaticDecoding
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
 
-TOKENS = 64
+EVEN = 64
 ROOM = 256
 
 
@@ -138,11 +138,11 @@ class Stages:
 
 
 def size_for(conditions: Sequence[Condition], steps: int) -> Size:
-    """Rounded up where texts differ in length, so that the next batch finds a stage of its size."""
+    """Rounded up, so that the next batch finds a stage of its size though its texts differ, and kernels even rows."""
     tokens = _up(max((c.mask_BL.shape[1] for c in conditions if c.layers), default=0))
     before = _up(max(condition.before for condition in conditions))
-    return Size(len(conditions), tokens, before + steps, any(c.steps_BSD is not None for c in conditions))
+    return Size(len(conditions), tokens, _up(before + steps), any(c.steps_BSD is not None for c in conditions))
 
 
 def _up(length: int) -> int:
-    return -(-length // TOKENS) * TOKENS
+    return -(-length // EVEN) * EVEN
