@@ -89,3 +89,7 @@ def test_a_large_model_decodes_from_packed_weights_as_from_plain_ones(monkeypatc
     assert not any(isinstance(module, torch.nn.Linear) for module in network.blocks.modules())
     with packed.predicting(packed.condition("slow piano", None), 9) as predict:
         assert torch.allclose(predict(steps_KS), expected, atol=1e-4)
+    assert packed.stages is not None
+    with packed.stages.stage([packed.condition("slow piano", None)] * 3, 9) as stage:
+        assert torch.allclose(stage([steps_KS] * 3), expected, atol=1e-4)
+        assert stage([steps_KS[:, :1]] * 3).shape == (3, 2, 3, 32)
