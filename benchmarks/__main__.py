@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.report import RESULTS, Options, commit, device_name, to_json
 from toccata.errors import ToccataError
+from toccata.weights.device import pick_device
 
 NAMES = {
     "setup": "time to set up from nothing and again, what the shipped weights weigh, time to --help",
@@ -16,6 +17,7 @@ NAMES = {
     "patterns": "MusicGen's interleaving patterns, trained alike: Fréchet distance, KL, steps",
     "melody": "does the music take up a given melody, and does the text still choose the instrument",
     "musicgen-cpu": "published sizes of MusicGen: speed at every precision, against transformers too; memory",
+    "musicgen-gpu": "published sizes of MusicGen on a GPU: steps a second against transformers, audiocraft, the floor",
     "retrieval": "do captions find their music, and music its captions; tokens, fusion, speed beside transformers",
     "tagging": "zero-shot tags of real recordings, beside musicnn's",
     "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
@@ -48,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(name: str, options: Options) -> list[str]:
     """Print every line as soon as it is known, and return them all."""
+    pick_device(options.device)
     device, version = device_name(options.device), commit()
     lines = []
     for figure in import_module(f"benchmarks.{name.replace('-', '_')}").run(options):

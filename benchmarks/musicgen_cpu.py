@@ -10,6 +10,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from benchmarks.load import clocks, foreign
 from benchmarks.musicgen_distance import distances
+from benchmarks.musicgen_together import together
 from benchmarks.musicgen_whole import WEIGHT_BYTES, whole_models
 from benchmarks.random_public import decoder_config
 from benchmarks.report import Figure, Options, compared, note
@@ -26,6 +28,7 @@ from toccata.errors import InputError
 from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.decoders import fast_decoder, loading_dtype
 from toccata.models.musicgen.network import MusicGenNetwork
+from toccata.models.musicgen.public import assigned
 from toccata.models.musicgen.published import from_transformers
 from toccata.sampling.tokens import TokenSampling, guided, sample
 
@@ -33,6 +36,7 @@ CONFIG = MusicGenConfig(text_width=1024)
 PRECISIONS = tuple(WEIGHT_BYTES)
 TEXT_TOKENS = 20
 GUIDANCE = 3.0
+WARM_UP = 3
 TARGETS = {"fp32": 12.0, "bf16": 4.0}
 
 Decode = Callable[[Tensor], Tensor]
@@ -40,13 +44,14 @@ Begin = Callable[[int], Decode]
 
 
 def run(options: Options) -> Iterator[Figure]:
-    """Whole models, decoding alone, and how far from fp32 the music is."""
+    """Whole models, decoding alone, requests together, and how far from fp32 the music is."""
     if options.device != "cpu":
         raise InputError("musicgen-cpu measures a CPU; leave --device out")
     take_cores(CORES)
     before = clocks()
     yield from whole_models(options.quick)  # first, while this process takes little of the memory
     yield from steps(options)
+    yield from together(options)
     yield foreign(before)
     if not options.quick:
         yield from distances(60, PRECISIONS, options.model)
@@ -70,43 +75,54 @@ def steps(options: Options) -> Iterator[Figure]:
 def engines(config: MusicGenConfig) -> tuple[dict[str, dict[str, Begin]], dict[str, Begin]]:
     """transformers' decoder at fp32 and bf16, with a growing and with a static cache, and ours, on the same weights."""
     peer = random_peer(config)
-    state = {f"decoder.{name}": tensor for name, tensor in peer.state_dict().items()}
-    network = MusicGenNetwork(config).eval()
-    network.load_state_dict(from_transformers(state, config, Path("random")))
-    text_BLW = torch.randn(1, TEXT_TOKENS, config.text_width, generator=torch.Generator().manual_seed(1))
-    text_BLW = torch.cat([text_BLW, torch.zeros_like(text_BLW)])
+    network, text_BLW = as_ours(peer, config), random_text(config)
     ours = {name: our_begin(network, name, text_BLW) for name in PRECISIONS}
     peers = {"fp32": peer, "bf16": copy.deepcopy(peer).bfloat16()}
     kinds = ("dynamic", "static")
     return {name: {kind: their_begin(model, kind, text_BLW) for kind in kinds} for name, model in peers.items()}, ours
 
 
-def random_peer(config: MusicGenConfig) -> Any:
+def random_peer(config: MusicGenConfig, device: str = "cpu") -> Any:
     """A MusicgenForCausalLM of transformers with random weights."""
     import transformers
 
     torch.manual_seed(0)
-    model = transformers.MusicgenForCausalLM(decoder_config(config)).eval()
+    with torch.device(device):
+        model = transformers.MusicgenForCausalLM(decoder_config(config)).eval()
     for name, tensor in model.named_parameters():
         if "lm_heads" in name:
             torch.nn.init.normal_(tensor, std=2 * config.width**-0.5)
     return model
 
 
-def their_begin(model: Any, kind: str, text_BLW: Tensor) -> Begin:
+def as_ours(peer: Any, config: MusicGenConfig) -> MusicGenNetwork:
+    """Our network with the weights of ``peer``, where and in what they are."""
+    state = {f"decoder.{name}": tensor for name, tensor in peer.state_dict().items()}
+    return assigned(config, from_transformers(state, config, Path("random")), Path("random")).eval()
+
+
+def random_text(config: MusicGenConfig) -> Tensor:
+    """Features of a text, and of none: (2, L, W)."""
+    text_BLW = torch.randn(1, TEXT_TOKENS, config.text_width, generator=torch.Generator().manual_seed(1))
+    return torch.cat([text_BLW, torch.zeros_like(text_BLW)])
+
+
+def their_begin(model: Any, kind: str, text_BLW: Tensor, batch: int = 1) -> Begin:
+    """Every piece of a ``batch`` reads the same; logits (2 P, K, V) of rows with the text, then of those without."""
     from transformers import DynamicCache, EncoderDecoderCache, StaticCache
 
     def begin(steps: int) -> Decode:
         own = StaticCache(model.config, max_cache_len=steps) if kind == "static" else DynamicCache()
         cache = EncoderDecoderCache(own, DynamicCache())
-        text = text_BLW.to(model.dtype)
+        text = text_BLW.to(model.device, model.dtype).repeat_interleave(batch, 0)
+        mask = torch.ones(text.shape[:2], device=model.device)
 
         @torch.no_grad()
         def decode(steps_KS: Tensor) -> Tensor:
-            ids = steps_KS.repeat(2, 1)
-            told = {"encoder_hidden_states": text, "encoder_attention_mask": torch.ones(text.shape[:2])}
+            ids = steps_KS.to(model.device).repeat(2 * batch, 1)
+            told = {"encoder_hidden_states": text, "encoder_attention_mask": mask}
             out = model(ids, past_key_values=cache, use_cache=True, **told)
-            return out.logits[:, -1].view(2, len(steps_KS), -1)
+            return out.logits[:, -1].view(2 * batch, len(steps_KS), -1)
 
         return decode
 
@@ -168,12 +184,17 @@ def timed(decode: Decode, count: int) -> float:
 
 def in_turn(begun: dict[str, Decode], rounds: int, count: int) -> dict[str, float]:
     """Steps a second of each: the median of rounds in which every engine takes its turn."""
-    times: dict[str, list[float]] = {name: [] for name in begun}
-    for decode in begun.values():
-        timed(decode, 3)
+    return turns({name: partial(timed, decode) for name, decode in begun.items()}, rounds, count)
+
+
+def turns(timers: dict[str, Callable[[int], float]], rounds: int, count: int) -> dict[str, float]:
+    """``in_turn`` for what times itself: a number of steps -> seconds a step."""
+    times: dict[str, list[float]] = {name: [] for name in timers}
+    for timer in timers.values():
+        timer(WARM_UP)
     for _ in range(rounds):
-        for name, decode in begun.items():
-            times[name].append(timed(decode, count))
+        for name, timer in timers.items():
+            times[name].append(timer(count))
     return {name: 1 / statistics.median(seconds) for name, seconds in times.items()}
 
 

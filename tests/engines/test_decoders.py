@@ -1,46 +1,14 @@
 """The engines against the eager network: every position, condition and length; and how far integers stray."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 
+from tests.engines.networks import KINDS, network_of, told
 from toccata.engines.onnx_decoder import OnnxDecoder, cache_scales
 from toccata.engines.torch_decoder import TorchDecoder, pack
-from toccata.models.musicgen.config import mini
 from toccata.models.musicgen.decoders import example
-from toccata.models.musicgen.network import MusicGenNetwork
-
-BASE = replace(mini(), width=64, layers=3, heads=2, codebooks=4, vocabulary=64, window_seconds=4.0)
-KINDS = {
-    "mini": BASE,
-    "published": replace(BASE, positions="sinusoidal", text_sum=False, chroma_bins=0),
-    "melody": replace(BASE, positions="sinusoidal", text_sum=False, conditioning="prefix", chroma_frames=20),
-    "stereo": replace(BASE, codebooks=8, pattern="stereo-delay", channels=2, positions="sinusoidal"),
-}
-
-
-def network_of(config, std=0.12):
-    torch.manual_seed(0)
-    network = MusicGenNetwork(config).eval()
-    for parameter in network.parameters():
-        if parameter.dim() > 1:
-            torch.nn.init.normal_(parameter, std=std)
-    return network
-
-
-def told(network):
-    """A text of 7 tokens and a melody for row 0; 4 tokens, or none without cross-attention, for row 1."""
-    config = network.config
-    generator = torch.Generator().manual_seed(1)
-    tokens = torch.randn(2, 7, config.text_width, generator=generator)
-    mask = torch.arange(7) < torch.tensor([[7], [4]])
-    chroma = None
-    if config.chroma_bins:
-        tune = torch.eye(config.chroma_bins)[torch.randint(config.chroma_bins, (config.window_frames,))]
-        chroma = torch.stack([tune, torch.full_like(tune, torch.nan)])
-    return network.condition(tokens, mask, chroma)
 
 
 def engine(network, kind, precision="fp32", cache8=False):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from toccata.nn.codebooks import PATTERNS, interleave
-from toccata.sampling.tokens import TokenSampling, decode_pattern, guided, sample
+from toccata.sampling.tokens import TokenSampling, Walk, decode_pattern, decode_together, guided, sample, sample_each
 
 
 def draws(logits_KV, options, count=300):
@@ -43,6 +43,16 @@ def test_draws_are_multinomials(options):
     for _ in range(50):
         expected = torch.multinomial(kept.softmax(-1), 1, generator=theirs)[:, 0]
         assert torch.equal(sample(logits, options, ours), expected)
+
+
+@pytest.mark.parametrize("options", [TokenSampling(), TokenSampling(temperature=(0.5, 1.0, 2.0, 1.0), top_p=0.8)])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_clips_drawn_together_are_drawn_as_alone(device, options):
+    logits_BKV = torch.randn(3, 4, 300, generator=torch.Generator().manual_seed(2)).to(device)
+    together, alone = ([torch.Generator(device).manual_seed(seed) for seed in (5, 6, 5)] for _ in range(2))
+    for _ in range(5):
+        expected = [sample(logits_KV, options, g) for logits_KV, g in zip(logits_BKV, alone, strict=True)]
+        assert torch.equal(sample_each(logits_BKV, options, together), torch.stack(expected))
 
 
 def test_a_low_temperature_is_greedy():
@@ -87,3 +97,25 @@ def test_the_loop_gives_back_the_codes_that_a_perfect_model_knows(pattern):
         assert torch.equal(torch.stack(frames, dim=1), codes_KT[:, known:])
         given = torch.cat(seen, dim=1)
         assert torch.equal(given[:, 1:], target_KS[:, :-1]), "the model must see the pattern it was trained on"
+
+
+@pytest.mark.parametrize("pattern", ["delay", "flattening", "coarse-first"])
+def test_pieces_of_different_lengths_and_starts_go_together(pattern):
+    """Each gets the codes that a perfect model knows, and reads only its own steps, each once."""
+    lengths, known = (9, 4, 6), (0, 3, 2)
+    codes = [torch.randint(0, 50, (4, T), generator=torch.Generator().manual_seed(T)) for T in lengths]
+    places = [PATTERNS[pattern](4, T) for T in lengths]
+    targets = [interleave(codes_KT[None], places_KS, 50)[0] for codes_KT, places_KS in zip(codes, places, strict=True)]
+    read = [torch.zeros(4, 0, dtype=torch.int64)] * 3
+
+    def predict(unread):
+        read[:] = [torch.cat(pair, dim=1) for pair in zip(read, unread, strict=True)]
+        return torch.stack([target[:, seen.shape[1] - 1] for target, seen in zip(targets, read, strict=True)])
+
+    walks = [Walk(codes[i][:, : known[i]], places[i], 50) for i in range(3)]
+    made = [[], [], []]
+    for piece, frame_K in decode_together(predict, lambda logits, asking: logits[asking].clamp(max=49), walks):
+        made[piece].append(frame_K)
+    for i in range(3):
+        assert torch.equal(torch.stack(made[i], dim=1), codes[i][:, known[i] :])
+        assert torch.equal(read[i][:, 1:], targets[i][:, :-1])

@@ -27,6 +27,38 @@ class KVCache:
         return self.keys_BHSE[:, :, :end], self.values_BHSE[:, :, :end]
 
 
+class Places:
+    """Where each row of a batch stands: a step writes its keys to ``place_B`` and reads the first ``room`` of them."""
+
+    def __init__(self, place_B: Tensor, room: int) -> None:
+        self.place_B, self.room = place_B, room
+        self.row_B = torch.arange(len(place_B), device=place_B.device)
+
+
+class PlacedCache:
+    """A ``KVCache`` whose rows stand at places of their own, known to the device alone.
+
+    A step reads ``places.room`` keys, of which those past its place are to be masked; they are numbers all the same.
+    """
+
+    def __init__(self, heads: int, steps: int, head_width: int, like: Tensor, places: Places) -> None:
+        self.places = places
+        self.keys_BHSE = like.new_zeros(len(places.place_B), heads, steps, head_width)
+        self.values_BHSE = torch.zeros_like(self.keys_BHSE)
+
+    def append(self, keys_BHSE: Tensor, values_BHSE: Tensor) -> tuple[Tensor, Tensor]:
+        """Write several steps to the start, or one to each row's place; return what they attend to."""
+        steps = keys_BHSE.shape[2]
+        if steps > 1:
+            self.keys_BHSE[:, :, :steps] = keys_BHSE
+            self.values_BHSE[:, :, :steps] = values_BHSE
+            return keys_BHSE, values_BHSE
+        where = (self.places.row_B, slice(None), self.places.place_B)
+        self.keys_BHSE[where] = keys_BHSE[:, :, 0]
+        self.values_BHSE[where] = values_BHSE[:, :, 0]
+        return self.keys_BHSE[:, :, : self.places.room], self.values_BHSE[:, :, : self.places.room]
+
+
 def rotary_table(steps: int, head_width: int, base: float = 10000.0, start: int = 0) -> Tensor:
     """Cosines and sines of ``steps`` rotary positions (arXiv 2104.09864) from ``start``: (2, S, E / 2)."""
     frequencies = base ** (-torch.arange(0, head_width, 2).double() / head_width)
@@ -122,7 +154,7 @@ class SelfAttention(nn.Module):
         self,
         x_BSD: Tensor,
         rotary_2SE: Tensor | None = None,
-        cache: KVCache | None = None,
+        cache: KVCache | PlacedCache | None = None,
         mask_BS: Tensor | None = None,
         bias_HSL: Tensor | None = None,
     ) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.nn.attention import CrossAttention, KVCache, SelfAttention
+from toccata.nn.attention import CrossAttention, KVCache, PlacedCache, SelfAttention
 
 
 class Block(nn.Module):
@@ -52,7 +52,7 @@ class Block(nn.Module):
         condition: tuple[Tensor, Tensor] | None = None,
         condition_mask_BL: Tensor | None = None,
         rotary_2SE: Tensor | None = None,
-        cache: KVCache | None = None,
+        cache: KVCache | PlacedCache | None = None,
         mask_BS: Tensor | None = None,
         bias_HSL: Tensor | None = None,
     ) -> Tensor:

@@ -1,9 +1,10 @@
 """Sampling from distributions over codes: guidance, temperature, top-k, top-p, and the loop over a pattern.
 
-Everything takes callables and tensors, never a model. Shapes: K codebooks, S pattern steps, T frames, V vocabulary.
+Everything takes callables and tensors, never a model. Shapes: B clips, K codebooks, S pattern steps,
+T frames, V vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ class TokenSampling:
         return first + (last - first) * share
 
 
-def guided(logits_2KV: Tensor, guidance: float) -> Tensor:
+def guided(logits_2KV: Tensor, guidance: float | Tensor) -> Tensor:
     """Classifier-free guidance: row 0 is with the condition, row 1 without (or with the negative one)."""
     with_text, without = logits_2KV.float()
     return without + guidance * (with_text - without)
@@ -46,10 +47,28 @@ def guided(logits_2KV: Tensor, guidance: float) -> Tensor:
 
 def sample(logits_KV: Tensor, options: TokenSampling, generator: torch.Generator) -> Tensor:
     """One code for each codebook: (K,) int64."""
+    return sample_each(logits_KV[None], options, [generator])[0]
+
+
+def sample_each(logits_BKV: Tensor, options: TokenSampling, generators: Sequence[torch.Generator]) -> Tensor:
+    """``sample`` for several clips, each with its own generator: (B, K) int64.
+
+    It is drawn where the generators are: all on one device. A clip's numbers don't depend on its neighbours.
+    """
+    probabilities = kept(logits_BKV, options).to(generators[0].device)
+    # By the race that torch.multinomial runs, without its checks: the first of exponential times wins.
+    times = torch.empty_like(probabilities)
+    for times_KV, generator in zip(times, generators, strict=True):
+        times_KV.exponential_(generator=generator)
+    return (probabilities / times).argmax(-1).to(logits_BKV.device)
+
+
+def kept(logits_BKV: Tensor, options: TokenSampling) -> Tensor:
+    """The probabilities to draw from: 0 for what top-k and top-p leave out; not all of them sum to 1."""
     temperature = options.temperature
     if not isinstance(temperature, float | int):
-        temperature = torch.tensor(temperature, device=logits_KV.device)[:, None]
-    logits = logits_KV.float() / temperature
+        temperature = torch.tensor(temperature, device=logits_BKV.device)[:, None]
+    logits = logits_BKV.float() / temperature
     if 0 < options.top_k < logits.shape[-1]:
         least = logits.kthvalue(logits.shape[-1] - options.top_k + 1, dim=-1, keepdim=True).values
         logits = logits.masked_fill(logits < least, -torch.inf)
@@ -59,11 +78,46 @@ def sample(logits_KV: Tensor, options: TokenSampling, generator: torch.Generator
         # A code stays while the ones before it sum to less than top_p; so the likeliest always stays.
         ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= options.top_p, 0.0)
         probabilities = torch.zeros_like(probabilities).scatter(-1, places, ordered)
-    # Drawn on the CPU with the sample's own generator, so that a clip doesn't depend on its neighbours.
-    # By the race that torch.multinomial runs, without its checks: the first of exponential times wins.
-    probabilities = probabilities.cpu()
-    times = torch.empty_like(probabilities).exponential_(generator=generator)
-    return (probabilities / times).argmax(-1).to(logits_KV.device)
+    return probabilities
+
+
+class Walk:
+    """One piece on its way through a pattern (see ``nn.codebooks``): ``prefix_KT`` (T may be 0) is there already.
+
+    ``unread_KS`` are the input steps that the model has not read: all known ones first, then one at a time.
+    """
+
+    def __init__(self, prefix_KT: Tensor, places_KS: Tensor, filler: int) -> None:
+        (codebooks, self.known), frames = prefix_KT.shape, int(places_KS.max()) + 1
+        codes_KT = torch.cat([prefix_KT, prefix_KT.new_zeros(codebooks, frames - self.known)], dim=1)
+        laid_KS = torch.where(places_KS >= 0, codes_KT.gather(1, places_KS.clamp(min=0)), filler)
+        unknown_S = (places_KS >= self.known).any(0)
+        self.step = int(unknown_S.int().argmax()) if unknown_S.any() else len(unknown_S)
+        self.unread_KS = torch.cat([prefix_KT.new_full((codebooks, 1), filler), laid_KS[:, : self.step]], dim=1)
+        # From here on in lists: tensors of a few numbers cost more time than a small model's step leaves.
+        self.codes, self.places, self.filler = codes_KT.tolist(), places_KS.T.tolist(), filler
+        self.complete = completed(places_KS)
+
+    @property
+    def done(self) -> bool:
+        return self.step == len(self.places)
+
+    @property
+    def asks(self) -> bool:
+        """Whether this step has codes to choose."""
+        return any(t >= self.known for t in self.places[self.step])
+
+    def take(self, chosen_K: Sequence[int]) -> list[Tensor]:
+        """Go on with the codes chosen for this step (any where it asks for none) -> the frames (K,) now complete."""
+        places_K = self.places[self.step]
+        for k, t in enumerate(places_K):
+            if t >= self.known:
+                self.codes[k][t] = chosen_K[k]
+        column = [self.codes[k][t] if t >= 0 else self.filler for k, t in enumerate(places_K)]
+        self.unread_KS = torch.tensor(column)[:, None]
+        whole = [t for t in self.complete[self.step] if t >= self.known]
+        self.step += 1
+        return [torch.tensor([row[t] for row in self.codes]) for t in whole]
 
 
 def decode_pattern(
@@ -79,25 +133,33 @@ def decode_pattern(
     time) and gives the logits of the step after the last; ``choose(logits) -> (K,)`` picks its codes. A frame is
     yielded as soon as its last code is there.
     """
-    (codebooks, known), frames = prefix_KT.shape, int(places_KS.max()) + 1
-    codes_KT = torch.cat([prefix_KT, prefix_KT.new_zeros(codebooks, frames - known)], dim=1)
-    laid_KS = torch.where(places_KS >= 0, codes_KT.gather(1, places_KS.clamp(min=0)), filler)
-    unknown_S = (places_KS >= known).any(0)
-    first = int(unknown_S.int().argmax()) if unknown_S.any() else len(unknown_S)
-    steps_KS = torch.cat([prefix_KT.new_full((codebooks, 1), filler), laid_KS[:, :first]], dim=1)
-    # From here on in lists: tensors of a few numbers cost more time than a small model's step leaves.
-    codes, places, complete = codes_KT.tolist(), places_KS.T.tolist(), completed(places_KS)
-    for s in range(first, len(places)):
-        logits = predict(steps_KS)
-        new = [(k, t) for k, t in enumerate(places[s]) if t >= known]
-        if new:
-            chosen = choose(logits).tolist()
-            for k, t in new:
-                codes[k][t] = chosen[k]
-        steps_KS = torch.tensor([[codes[k][t] if t >= 0 else filler] for k, t in enumerate(places[s])])
-        for t in complete[s]:
-            if t >= known:
-                yield torch.tensor([row[t] for row in codes])
+
+    def choose_one(logits_1: Tensor, asking: list[int]) -> Tensor:
+        return choose(logits_1[0])[None]
+
+    walk = Walk(prefix_KT, places_KS, filler)
+    for _, frame_K in decode_together(lambda unread: predict(unread[0])[None], choose_one, [walk]):
+        yield frame_K
+
+
+def decode_together(
+    predict: Callable[[list[Tensor]], Tensor],
+    choose: Callable[[Tensor, list[int]], Tensor],
+    walks: Sequence[Walk],
+) -> Iterator[tuple[int, Tensor]]:
+    """``decode_pattern`` for several pieces, step by step together; yields (piece, frame (K,)).
+
+    ``predict(unread) -> logits`` takes the steps_KS that each piece has not seen yet, S = 0 for one that is done, and
+    gives a row for each; ``choose(logits, asking) -> (len(asking), K)`` picks codes for the rows ``asking``.
+    """
+    while not all(walk.done for walk in walks):
+        logits = predict([walk.unread_KS[:, :0] if walk.done else walk.unread_KS for walk in walks])
+        going = [piece for piece, walk in enumerate(walks) if not walk.done]
+        asking = [piece for piece in going if walks[piece].asks]
+        chosen = dict(zip(asking, choose(logits, asking).tolist(), strict=True)) if asking else {}
+        for piece in going:
+            for frame_K in walks[piece].take(chosen.get(piece, ())):
+                yield piece, frame_K
 
 
 def completed(places_KS: Tensor) -> list[list[int]]:

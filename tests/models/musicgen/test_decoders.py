@@ -12,6 +12,7 @@ from toccata.errors import InputError
 from toccata.models.musicgen import decoders, pipeline
 from toccata.models.musicgen.config import mini
 from toccata.models.musicgen.network import MusicGenNetwork
+from toccata.models.musicgen.writing import Writer
 
 CPU = torch.device("cpu")
 
@@ -34,13 +35,19 @@ def folder(tmp_path_factory):
     return root / "tiny"
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int4"])
-def test_every_precision_keeps_the_promises_of_seeds_lists_and_continuing(folder, precision):
-    model = pipeline.load_pipeline(folder, "cpu", precision)
+PLACES = [("cpu", precision) for precision in ("fp32", "bf16", "int8", "int4")]
+PLACES += [pytest.param("cuda", precision, marks=pytest.mark.gpu) for precision in ("fp32", "bf16")]
+
+
+@pytest.mark.parametrize(("device", "precision"), PLACES)
+def test_every_precision_keeps_the_promises_of_seeds_lists_and_continuing(folder, device, precision):
+    model = pipeline.load_pipeline(folder, device, precision)
     clips = model.generate(["slow piano", "loud drums"], 3.0, seed=7)
     assert np.array_equal(clips[1].samples, model.generate("loud drums", 3.0, seed=7).samples)
     assert not np.array_equal(clips[0].samples, clips[1].samples)
-    again = pipeline.load_pipeline(folder, "cpu", precision).generate("slow piano", 3.0, seed=7)
+    together = model.generate_together([pipeline.Request("slow piano", 1.0, seed=7), "drums"], 1.5)
+    assert [clip.seconds for clip in together] == [1.0, 1.5]
+    again = pipeline.load_pipeline(folder, device, precision).generate("slow piano", 3.0, seed=7)
     assert np.array_equal(clips[0].samples, again.samples)
     assert model.continue_(clips[0], "slow piano", 2.0, seed=1).seconds == pytest.approx(3.0, abs=0.05)
 
@@ -73,12 +80,16 @@ def test_a_large_model_decodes_from_packed_weights_as_from_plain_ones(monkeypatc
     torch.manual_seed(0)
     config = replace(mini(), width=64, layers=2, heads=2, codebooks=3, vocabulary=32, window_seconds=2.0)
     network = MusicGenNetwork(config)
-    codec = soundstream.SoundStream(replace(soundstream.mini(), levels=3, vocabulary=32))
     text = load_text_encoder()
-    plain = pipeline.MusicGen(network, codec, text)
-    steps_KS = torch.randint(33, (3, 5))
-    expected = plain.predictor(plain.condition("slow piano", None), 9)(steps_KS)
-    packed = pipeline.MusicGen(network, codec, text, decoder=decoders.fast_decoder(network, "fp32"))
+    plain = Writer(network, text)
+    condition, steps_KS = plain.condition("slow piano", None), torch.randint(33, (3, 5))
+    with plain.predicting(condition, 9) as predict:
+        expected = predict(steps_KS)
+    packed = Writer(network, text, decoders.fast_decoder(network, "fp32"))
     assert not any(isinstance(module, torch.nn.Linear) for module in network.blocks.modules())
-    made = packed.predictor(packed.condition("slow piano", None), 9)(steps_KS)
-    assert torch.allclose(made, expected, atol=1e-4)
+    with packed.predicting(packed.condition("slow piano", None), 9) as predict:
+        assert torch.allclose(predict(steps_KS), expected, atol=1e-4)
+    assert packed.stages is not None
+    with packed.stages.stage([packed.condition("slow piano", None)] * 3, 9) as stage:
+        assert torch.allclose(stage([steps_KS] * 3), expected, atol=1e-4)
+        assert stage([steps_KS[:, :1]] * 3).shape == (3, 2, 3, 32)

@@ -179,10 +179,17 @@ class MusicGenNetwork(nn.Module):
             )
         if condition.prefix_BLD is not None and start == 0:
             hidden = torch.cat([condition.prefix_BLD.to(hidden.dtype), hidden], dim=1)
-        if self.config.positions == "sinusoidal":
-            positions = torch.arange(start, start + hidden.shape[1], device=hidden.device)
-            hidden = hidden + sinusoidal(positions, self.config.width).to(hidden.dtype)
+        positions_SD = self.positions(start, hidden.shape[1], hidden)
+        if positions_SD is not None:
+            hidden = hidden + positions_SD
         return hidden
+
+    def positions(self, start: int, steps: int, like: Tensor) -> Tensor | None:
+        """What is added to the inputs of ``steps`` steps from ``start``: (S, D); None with rotary positions."""
+        if self.config.positions != "sinusoidal":
+            return None
+        place_S = torch.arange(start, start + steps, device=like.device)
+        return sinusoidal(place_S, self.config.width).to(like.dtype)
 
     def logits(self, hidden_BSD: Tensor) -> Tensor:
         """``forward`` from the hidden states on: logits_BKSV."""

@@ -1,9 +1,9 @@
 """Text to music with MusicGen: text encoder, transformer and codec joined, with seeds, streaming and any length."""
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, overload
 
@@ -12,25 +12,18 @@ import torch
 from torch import Tensor
 
 from toccata.audio import resample
-from toccata.audio.melody import FRAME_RATE, Melody, melody_of
+from toccata.audio.melody import Melody, melody_of
 from toccata.audio.stems import find_demucs
 from toccata.clip import Clip, Progress, in_parts, sound
 from toccata.codecs.soundstream import load_soundstream
-from toccata.encoders.features import TextFeatures
 from toccata.encoders.text import load_text_encoder
 from toccata.errors import InputError, WeightsError
 from toccata.models.musicgen.config import MusicGenConfig
-from toccata.models.musicgen.decoders import (
-    Decoder,
-    fast_decoder,
-    loading_dtype,
-    pick_precision,
-    plain_decoder,
-    threads_for,
-)
-from toccata.models.musicgen.network import Condition, MusicGenNetwork
+from toccata.models.musicgen.decoders import Decoder, fast_decoder, loading_dtype, pick_precision
+from toccata.models.musicgen.network import MusicGenNetwork
+from toccata.models.musicgen.writing import Piece, TextReader, Writer
 from toccata.prompt import GenerateOptions, Prompt
-from toccata.sampling.tokens import TokenSampling, decode_pattern, guided, sample
+from toccata.sampling.tokens import TokenSampling
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 from toccata.weights.device import pick_device
@@ -40,7 +33,7 @@ STREAM_SECONDS = 1.0
 
 
 class Codec(Protocol):
-    """What MusicGen needs of a codec, such as SoundStream or EnCodec."""
+    """What MusicGen needs of a codec, such as SoundStream or EnCodec; it is where the network is."""
 
     config: Any
 
@@ -51,10 +44,24 @@ class Codec(Protocol):
     def decode_stream(self, parts_BKT: Iterable[Tensor]) -> Iterator[Tensor]: ...
 
 
-class TextReader(Protocol):
-    """What MusicGen needs of a text encoder."""
+@dataclass(frozen=True)
+class Request:
+    """One clip of several that are made together: ``before`` is a sound to go on from, ``melody`` a tune to take up."""
 
-    def encode(self, texts: list[str]) -> TextFeatures: ...
+    prompt: str | Prompt
+    seconds: float = 10.0
+    seed: int | None = None
+    before: str | Path | Clip | None = None
+    melody: str | Path | Clip | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request that was found good: the piece to write, how many samples it comes to, and a clip of none of them."""
+
+    piece: Piece
+    wanted: int
+    origin: Clip
 
 
 class MusicGen:
@@ -74,9 +81,11 @@ class MusicGen:
         self.network, self.codec, self.text = network.eval(), codec.eval(), text
         self.name, self.weights_sha256 = name, weights_sha256
         self.sampling = sampling or TokenSampling()
-        self.device = network.norm.weight.device
-        self.decoder = decoder or plain_decoder(network)
-        self.threads = threads_for(network.config)
+        self.writer = Writer(network, text, decoder)
+
+    @property
+    def decoder(self) -> Decoder:
+        return self.writer.decoder
 
     @property
     def sample_rate(self) -> int:
@@ -103,7 +112,8 @@ class MusicGen:
 
         ``options``: guidance, temperature, top_k, top_p as in ``GenerateOptions``; melody, a sound file or a clip whose
         tune the music takes up, again and again (found by Demucs where that was installed and pulled, else by toccata's
-        own filter); and progress, a callable.
+        own filter); and progress, a callable. The clips of a list are made one after another, so that each equals its
+        own single run; ``generate_together`` is faster.
         """
         if isinstance(prompt, str | Prompt):
             return Clip.join(self.stream(prompt, seconds, seed, **options))
@@ -112,11 +122,34 @@ class MusicGen:
         seed = secrets.randbits(32) if seed is None else seed
         return [Clip.join(self.stream(one, seconds, seed, **options)) for one in prompt]
 
+    def generate_together(
+        self,
+        requests: Sequence[str | Prompt | Request],
+        seconds: float = 10.0,
+        seed: int | None = None,
+        **options: Any,
+    ) -> list[Clip]:
+        """A clip for each request, decoded as one batch: more music a second, with the same ``options`` for all.
+
+        ``seconds`` and ``seed`` are those of a mere prompt; ``options``: guidance, temperature, top_k, top_p. A clip
+        may differ from its own single run: sums over more rows are rounded differently, which now and then turns a
+        choice. The same batch gives the same clips again.
+        """
+        if not requests:
+            raise InputError("the list of requests is empty; give at least one")
+        sampling = self._sampling(GenerateOptions(**options))
+        seed = secrets.randbits(32) if seed is None else seed
+        jobs = [self._job(one if isinstance(one, Request) else Request(one, seconds, seed)) for one in requests]
+        frames: dict[Piece, list[Tensor]] = {job.piece: [] for job in jobs}
+        for piece, frame_K in self.writer.write_together([job.piece for job in jobs], sampling):
+            frames[piece].append(frame_K)
+        return [Clip.join(self._clips(job, iter(frames[job.piece]))) for job in jobs]
+
     def stream(
         self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
     ) -> Iterator[Clip]:
         """The same music in parts as it is made; they join without a seam to what ``generate`` returns."""
-        return self._stream(Prompt.of(prompt), None, seconds, seed, **options)
+        return self._stream(Request(Prompt.of(prompt), seconds, seed), **options)
 
     def continue_(
         self,
@@ -129,44 +162,43 @@ class MusicGen:
         """``audio`` (its last seconds are heard) followed by ``seconds`` of new music that goes on from it."""
         if prompt is None:
             raise InputError(f"{self.name} goes on by a prompt only; say what to play")
-        wave, rate = sound(audio)
-        wanted = resample.to_channels(
-            wave.mean(0, keepdims=True) if len(wave) > 2 else wave, self.network.config.channels
-        )
-        before_CN = resample.resample(wanted, rate, self.sample_rate)
-        return Clip.join(self._stream(Prompt.of(prompt), before_CN, seconds, seed, **options))
+        return Clip.join(self._stream(Request(Prompt.of(prompt), seconds, seed, before=audio), **options))
 
     def _stream(
         self,
-        prompt: Prompt,
-        before_CN: np.ndarray | None,
-        seconds: float,
-        seed: int | None,
+        request: Request,
         progress: Progress | None = None,
         melody: str | Path | Clip | None = None,
         **numbers: Any,
     ) -> Iterator[Clip]:
-        options = GenerateOptions(seconds=seconds, seed=seed, **numbers)
-        seed = secrets.randbits(32) if seed is None else seed
-        sampling = replace(
-            self.sampling,
-            **{k: v for k in ("guidance", "temperature", "top_k", "top_p") if (v := getattr(options, k)) is not None},
-        )
-        tune = None if melody is None else self._melody(melody)
-        prefix_KT = self._prefix(before_CN)
-        heard = prefix_KT.shape[1] * self.codec.config.stride
-        wanted = round(options.seconds * self.sample_rate) + heard
-        frames = -(-wanted // self.codec.config.stride)
-        parts = self.codec.decode_stream(self._code_parts(prompt, prefix_KT, frames, seed, sampling, tune))
-        waves = (wave_BCN[0].float().cpu().numpy() for wave_BCN in parts)
+        sampling = self._sampling(GenerateOptions(**numbers))
+        job = self._job(replace(request, melody=melody))
+        yield from self._clips(job, self.writer.write(job.piece, sampling), progress)
+
+    def _sampling(self, options: GenerateOptions) -> TokenSampling:
+        """The model's own choices where ``options`` leave them to it."""
+        names = ("guidance", "temperature", "top_k", "top_p")
+        return replace(self.sampling, **{name: v for name in names if (v := getattr(options, name)) is not None})
+
+    def _job(self, request: Request) -> Job:
+        prompt, options = Prompt.of(request.prompt), GenerateOptions(seconds=request.seconds, seed=request.seed)
+        seed = secrets.randbits(32) if options.seed is None else options.seed
+        melody = None if request.melody is None else self._melody(request.melody)
+        prefix_KT = self._prefix(request.before)
+        stride = self.codec.config.stride
+        wanted = round(options.seconds * self.sample_rate) + prefix_KT.shape[1] * stride
+        generator = torch.Generator(self.writer.device).manual_seed(seed)  # where it is drawn
         nothing = np.zeros((self.network.config.channels, 0), np.float32)
         origin = Clip(nothing, self.sample_rate, str(prompt), seed, self.name, self.weights_sha256)
-        yield from in_parts(waves, wanted, origin, progress)
+        return Job(Piece(prompt, prefix_KT, -(-wanted // stride), generator, melody), wanted, origin)
 
-    def _prefix(self, before_CN: np.ndarray | None) -> Tensor:
+    def _prefix(self, audio: str | Path | Clip | None) -> Tensor:
         """Codes of the sound to go on from, (K, T); T = 0 without one."""
-        if before_CN is None:
+        if audio is None:
             return torch.zeros(self.network.config.codebooks, 0, dtype=torch.int64)
+        wave, rate = sound(audio)
+        mixed = wave.mean(0, keepdims=True) if len(wave) > 2 else wave
+        before_CN = resample.resample(resample.to_channels(mixed, self.network.config.channels), rate, self.sample_rate)
         stride = self.codec.config.stride
         longest = self.network.config.window_frames // 2 * stride
         heard = before_CN[:, -longest:]
@@ -175,7 +207,8 @@ class MusicGen:
             raise InputError(
                 f"the audio to continue is shorter than {stride / self.sample_rate:g} seconds; give more of it"
             )
-        return self.codec.encode(torch.from_numpy(heard)[None], self.network.config.codebooks)[0]
+        wave_BCN = torch.from_numpy(heard)[None].to(self.writer.device)
+        return self.codec.encode(wave_BCN, self.network.config.codebooks)[0].cpu()
 
     def _melody(self, melody: str | Path | Clip) -> Melody:
         config = self.network.config
@@ -183,116 +216,21 @@ class MusicGen:
             raise InputError(f"{self.name} takes no melody; leave it out or choose a model that does")
         return melody_of(*sound(melody), rests=config.conditioning == "cross", demucs=find_demucs())
 
-    def _code_parts(
-        self,
-        prompt: Prompt,
-        prefix_KT: Tensor,
-        frames: int,
-        seed: int,
-        sampling: TokenSampling,
-        melody: Melody | None,
-    ) -> Iterator[Tensor]:
-        """codes_BKT in parts of about a second, the prefix first."""
-        if prefix_KT.shape[1]:
-            yield prefix_KT[None]
+    def _clips(self, job: Job, frames: Iterator[Tensor], progress: Progress | None = None) -> Iterator[Clip]:
+        """The sound of ``frames`` (K,) in parts as they come."""
         size = round(STREAM_SECONDS * self.network.config.frame_rate)
-        part: list[Tensor] = []
-        for frame_K in self.frames(prompt, prefix_KT, frames, seed, sampling, melody):
-            part.append(frame_K)
-            if len(part) == size:
-                yield torch.stack(part, dim=-1)[None]
-                part = []
-        if part:
-            yield torch.stack(part, dim=-1)[None]
-
-    def frames(
-        self,
-        prompt: Prompt,
-        prefix_KT: Tensor,
-        frames: int,
-        seed: int,
-        sampling: TokenSampling,
-        melody: Melody | None = None,
-    ) -> Iterator[Tensor]:
-        """New frames (K,) until there are ``frames``, prefix included; a melody begins after the prefix.
-
-        Past the trained window the model starts afresh from its own last half window, as often as needed.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        config = self.network.config
-        recent, made = prefix_KT, prefix_KT.shape[1]
-        conditions = {}
-        while made < frames:
-            text = prompt.text_at(made / config.frame_rate)
-            keep = recent[:, -(config.window_frames // 2) :] if recent.shape[1] else recent
-            until = min(keep.shape[1] + frames - made, config.window_frames)
-            start = made - keep.shape[1] - prefix_KT.shape[1]
-            told = text, None if melody is None else start
-            if told not in conditions:
-                chroma_TC = None if melody is None else self._chroma(melody, start / config.frame_rate, until)
-                conditions = {told: self.condition(text, prompt.negative, chroma_TC)}
-            new: list[Tensor] = []
-            places_KS = config.places(until)
-            predict = self.predictor(conditions[told], places_KS.shape[1])
-            choose = chooser(sampling, generator, lambda made=made, new=new: (made + len(new)) / frames)
-            for frame_K in decode_pattern(predict, choose, keep, places_KS, config.filler):
-                new.append(frame_K.clone())
-                yield new[-1]
-            recent = torch.cat([keep, torch.stack(new, dim=-1)], dim=1)
-            made += len(new)
-
-    def _chroma(self, melody: Melody, start: float, frames: int) -> Tensor:
-        """The melody from ``start`` seconds on, at the rate that the network reads it at: (T, C)."""
-        config = self.network.config
-        if config.conditioning == "prefix":
-            return melody.at(start, config.chroma_frames, FRAME_RATE)
-        return melody.at(start, frames, config.frame_rate)
-
-    @torch.no_grad()
-    def condition(self, text: str, negative: str | None, chroma_TC: Tensor | None = None) -> Condition:
-        """Row 0 with ``text`` and the melody, row 1 with the negative text or none, and no melody."""
-        features = self.text.encode([text] if negative is None else [text, negative])
-        tokens, mask = features.tokens_BLD, features.mask_BL
-        if negative is None:
-            tokens = torch.cat([tokens, torch.zeros_like(tokens)])
-            mask = torch.cat([mask, torch.zeros_like(mask)])
-        dtype = self.network.norm.weight.dtype
-        chroma = None
-        if chroma_TC is not None:
-            chroma = torch.stack([chroma_TC, torch.full_like(chroma_TC, torch.nan)]).to(self.device, dtype)
-        return self.network.condition(tokens.to(self.device, dtype), mask.to(self.device), chroma)
-
-    def predictor(self, condition: Condition, steps: int) -> Callable[[Tensor], Tensor]:
-        """``predict(steps_KS)`` for up to ``steps`` steps: guidance's two rows as one batch through one cache."""
-        config = self.network.config
-        decoding = self.decoder.begin(2, condition.before + steps, condition.layers, condition.mask_BL)
-
-        @torch.no_grad()
-        def predict(steps_KS: Tensor) -> Tensor:
-            steps_2KS = steps_KS.to(self.device).expand(2, -1, -1)
-            with threads(self.threads):
-                hidden_2SD = self.network.inputs(steps_2KS, condition, decoding.length)
-                return decoding(hidden_2SD).view(2, config.codebooks, config.vocabulary)
-
-        return predict
+        codes = (part_BKT.to(self.writer.device) for part_BKT in _parts(job.piece.prefix_KT, frames, size))
+        parts = self.codec.decode_stream(codes)
+        waves = (wave_BCN[0].float().cpu().numpy() for wave_BCN in parts)
+        yield from in_parts(waves, job.wanted, job.origin, progress)
 
 
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Within the scope torch computes with ``count`` threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def chooser(
-    sampling: TokenSampling, generator: torch.Generator, share: Callable[[], float]
-) -> Callable[[Tensor], Tensor]:
-    """``choose(logits_2KV)`` where ``share()`` of the clip is made."""
-    return lambda logits_2KV: sample(guided(logits_2KV, sampling.guidance_at(share())), sampling, generator).cpu()
+def _parts(prefix_KT: Tensor, frames: Iterator[Tensor], size: int) -> Iterator[Tensor]:
+    """codes_BKT in parts of ``size`` frames, the prefix first."""
+    if prefix_KT.shape[1]:
+        yield prefix_KT[None]
+    while part := list(islice(frames, size)):
+        yield torch.stack(part, dim=-1)[None]
 
 
 def save_musicgen(folder: Path, network: MusicGenNetwork, **card: object) -> None:
@@ -310,7 +248,7 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
     network = MusicGenNetwork(MusicGenConfig(**config["musicgen"]))
     precision = pick_precision(precision, place, network.config.width)
     checkpoint.load_into(network, expand(tensors), folder)
-    codec = load_soundstream(find_part(folder, config, "codec"))
+    codec = load_soundstream(find_part(folder, config, "codec")).to(place)
     text = load_text_encoder(find_part(folder, config, "text"))
     sampling = TokenSampling.of(config.get("sampling", {}))
     sha = checkpoint.sha256(folder)

@@ -85,6 +85,7 @@ def load_public(
         network, codec, text = _audiocraft(folder, t5, dtype)
     else:
         network, codec, text = _transformers(folder, dtype)
+    codec = codec.to(place)
     paired = PairedCodec(codec) if network.config.channels == 2 else codec
     network = network.eval().to(place)
     return MusicGen(network, paired, text, name, sha256, decoder=fast_decoder(network, precision))
