@@ -5,6 +5,7 @@ Shapes: N samples, J notes of the melody.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.signal import butter, sosfilt
@@ -74,7 +75,7 @@ def passage(made: Sheet, rng: np.random.Generator) -> Passage | None:
     line = melody_line(note for track in score.tracks if track.role == "melody" for note in track.notes)
     for first in rng.permutation([note.start for note in line]):
         notes = [note for note in line if first <= note.start < first + beats]
-        rests = [b.start - a.start for a, b in zip(notes, notes[1:], strict=False)]
+        rests = [b.start - a.start for a, b in pairwise(notes)]
         enough = len(notes) >= _FEWEST_NOTES and len({note.pitch for note in notes}) >= _FEWEST_PITCHES
         if enough and max(rests) * score.seconds_per_beat < _LONGEST_REST:
             start, end = float(first), min(notes[-1].start + notes[-1].duration, float(first) + beats)
@@ -170,9 +171,7 @@ def _excerpt(score: Score, first: float, last: float) -> Score:
 
 def _in_seconds(notes: list[Note], first: float, last: float, score: Score) -> list[tuple[float, float, float]]:
     beat = score.seconds_per_beat
-    return [
-        ((n.start - first) * beat, (min(n.start + n.duration, last) - first) * beat, float(n.pitch)) for n in notes
-    ]
+    return [((n.start - first) * beat, (min(n.start + n.duration, last) - first) * beat, float(n.pitch)) for n in notes]
 
 
 def _moved(track: Track, semitones: int, soloist: str | None) -> Track:

@@ -110,7 +110,9 @@ def _line(tune: Tune, how: Singing, rng: np.random.Generator, sample_rate: int) 
     note_T = np.clip(np.searchsorted(starts, at_T, side="right") - 1, 0, None)
     aimed_J = np.array([pitch for *_, pitch in tune]) + how.slip * np.clip(rng.standard_normal(len(tune)), -2, 2)
     since_T = at_T - starts[note_T]
-    pitch_T = aimed_J[note_T] - how.scoop * np.exp(-np.maximum(since_T, 0) / 0.04) * (rng.random(len(tune)) < 0.4)[note_T]
+    pitch_T = (
+        aimed_J[note_T] - how.scoop * np.exp(-np.maximum(since_T, 0) / 0.04) * (rng.random(len(tune)) < 0.4)[note_T]
+    )
     pitch_T = _smooth(pitch_T, how.slide)
     trembling_T = np.clip((since_T - 0.15) / 0.3, 0, 1)  # vibrato sets in late
     pitch_T += how.vibrato * trembling_T * np.sin(2 * np.pi * how.vibrato_rate * at_T + rng.uniform(0, 6))
@@ -144,7 +146,7 @@ def _turns(pitch_N: np.ndarray, sample_rate: int) -> np.ndarray:
 
 def _glottis(pitch_N: np.ndarray, how: Singing, rng: np.random.Generator, sample_rate: int) -> np.ndarray:
     """The flow through the vocal folds, differentiated: they open slowly and shut at once (Rosenberg 1971)."""
-    shaken_N = 0.02 * lfilter([0.1], [1, -0.9], rng.standard_normal(len(pitch_N)))
+    shaken_N = 0.02 * np.asarray(lfilter([0.1], [1, -0.9], rng.standard_normal(len(pitch_N))))
     phase_N = _turns(pitch_N + shaken_N, sample_rate) / (2 * np.pi) % 1.0
     opening, closing = rng.uniform(0.35, 0.5), rng.uniform(0.12, 0.2)
     rising_N = 0.5 * (1 - np.cos(np.pi * phase_N / opening))
