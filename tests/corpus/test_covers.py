@@ -5,7 +5,18 @@ import numpy as np
 import pytest
 
 from toccata.corpus.band import sheet
-from toccata.corpus.covers import SECONDS, by_band, by_voice, covers, melody_line, mirrored, passage, performed
+from toccata.corpus.covers import (
+    _SOLOISTS,
+    SECONDS,
+    by_band,
+    by_voice,
+    covers,
+    melody_line,
+    mirrored,
+    passage,
+    performed,
+)
+from toccata.corpus.humming import VOICES
 from toccata.corpus.score import Note
 
 RATE = 16_000
@@ -60,6 +71,8 @@ def test_a_piece_without_a_melody_has_no_covers_and_one_with_has_six():
         assert np.isfinite(one.wave_N).all()
         assert 0 <= one.onsets_J[0] < one.onsets_J[-1] < len(one.wave_N) / RATE
     assert len({len(one.onsets_J) for one in true}) == 1
+    assert [one.sound in VOICES for one in (*true, *false)] == [False, False, False, True, False, True]
+    assert not {one.name for one in _SOLOISTS} & VOICES.keys()
 
 
 def test_the_band_plays_it_in_another_key_and_tempo():

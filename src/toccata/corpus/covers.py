@@ -23,7 +23,9 @@ EDITION = 1
 SECONDS = 9.0
 _FEWEST_NOTES, _FEWEST_PITCHES, _LONGEST_REST = 10, 4, 2.0
 _SOLOISTS = tuple(
-    one for one in INSTRUMENTS.values() if one.family not in ("drums", "bass") and not one.name.endswith("pad")
+    one
+    for one in INSTRUMENTS.values()
+    if one.family not in ("drums", "bass") and not one.name.endswith("pad") and one.name not in VOICES
 )
 
 
