@@ -95,7 +95,7 @@ def test_tokens_name_sound_alike_after_a_round_trip(kind, request, tmp_path):
     again = load_semantic(tmp_path / "tokens")
     assert (again.sample_rate, again.frame_rate, again.vocabulary) == (rate, 25, 1024)
     assert again.tokens(noise(1.01, rate)).shape == (2, 25)
-    assert (again.tokens(noise(2, rate)) == model.tokens(noise(2, rate))).float().mean() > 0.8
+    assert (again.tokens(noise(2, rate)) == model.tokens(noise(2, rate))).float().mean() > 0.5
     assert not [name for name in load_file(next((tmp_path / "tokens").glob("*.safetensors"))) if "encoder" in name]
 
 

@@ -45,6 +45,7 @@ def test_tokens_of_one_clip_do_not_depend_on_the_others(model):
 
 def test_long_sound_is_read_window_by_window(model):
     wave_BN, encoder = torch.randn(1, 2 * 16_000), model.encoder
+    assert isinstance(encoder, W2vBert)
     halves = [encoder.features(part_BTM) for part_BTM in encoder.mels(wave_BN).chunk(2, dim=1)]
     assert torch.equal(model.tokens(wave_BN), model.named(halves))
 
