@@ -164,6 +164,7 @@ def test_the_stage_melody_trains_its_encoder(recipe, monkeypatch):
     monkeypatch.setattr(melody_recipe, "train", asked.append)
     musiclm.train(replace(recipe, stage="melody", manifest=None, steps=7))
     assert (asked[0].out, asked[0].steps, asked[0].preset) == (recipe.out / "melody", 7, "mini")
+    assert asked[0].steps_per_shard == melody_recipe.MelodyRecipe().steps_per_shard
 
 
 def test_stages_of_other_encoders_are_not_joined(recipe):

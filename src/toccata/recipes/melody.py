@@ -45,6 +45,10 @@ class MelodyRecipe(MusicRecipe):
     """
 
     out: Path = Path("runs/melody")
+    steps: int = 5000
+    adam_rate: float = 1e-3
+    first_shards: int = 8
+    steps_per_shard: int = 64
     held_out_shards: int = 4
     covers: int = 3
     margin: float = 0.2

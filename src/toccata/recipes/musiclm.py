@@ -89,8 +89,7 @@ def train(recipe: MusicLMRecipe) -> None:
         if name not in known:
             raise InputError(f"unknown {kind} {name!r}; choose from {', '.join(known)}")
     if recipe.stage == "melody":
-        shared = {field.name: getattr(recipe, field.name) for field in fields(MusicRecipe)}
-        return melody_recipe.train(melody_recipe.MelodyRecipe(**{**shared, "out": recipe.out / "melody"}))
+        return melody_recipe.train(of_melody(recipe))
     torch.set_num_threads(recipe.threads)
     keep_freed_memory()
     deadline = time.monotonic() + 60 * recipe.minutes
@@ -130,6 +129,14 @@ def train(recipe: MusicLMRecipe) -> None:
                     publish(recipe, whole, network, step)
             if last:
                 break
+
+
+def of_melody(recipe: MusicLMRecipe) -> melody_recipe.MelodyRecipe:
+    """The stage melody's own recipe, with what this one changes of the settings that both have."""
+    usual = MusicLMRecipe()
+    both = {field.name: getattr(recipe, field.name) for field in fields(MusicRecipe)}
+    changed = {name: value for name, value in both.items() if value != getattr(usual, name)}
+    return melody_recipe.MelodyRecipe(**{**changed, "out": recipe.out / "melody"})
 
 
 def check_tokens(recipe: MusicLMRecipe) -> None:
