@@ -41,7 +41,7 @@ class MelodyRecipe(MusicRecipe):
     Here pieces are the band's alone, for their scores tell the melody. Each step draws ``batch`` of them, with
     ``covers`` of the melody and two of its impostor, which has the same rhythm and the opposite contour. Windows are
     made up to ``stretch`` faster or slower, moved by up to ``shift`` of an octave where the mels are spaced by pitch,
-    and don't begin quite together: ``stray`` seconds apart at most.
+    and don't begin quite together: ``stray`` seconds aside at most. Tokens are fitted to ``token_shards`` shards.
     """
 
     out: Path = Path("runs/melody")
@@ -55,6 +55,7 @@ class MelodyRecipe(MusicRecipe):
     stretch: float = 0.15
     shift: float = 0.25
     stray: float = 0.2
+    token_shards: int = 16
 
 
 class Drawn(NamedTuple):
@@ -204,9 +205,8 @@ def contrast(model: MelodyEncoder, drawn: Drawn, recipe: MelodyRecipe) -> tuple[
     labels_B = drawn.labels_B.to(recipe.device)
     torch.manual_seed(drawn.seed)  # of the dropout, so that a run goes on exactly
     kind = torch.device(recipe.device).type
-    with torch.autocast(
-        kind, torch.bfloat16, enabled=kind != "cpu"
-    ):  # there matrices this small are faster as they are
+    # On a CPU matrices this small are faster as they are.
+    with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
         rows_BD = model.hear(drawn.mel_BTM.to(recipe.device))
     with torch.no_grad():
         nearest_B = similarity(rows_BD, rows_BD).fill_diagonal_(-2.0).argmax(1)
@@ -253,7 +253,7 @@ def sounds_of(melody: Covers, voice: bool) -> int:
 def fit_tokens(model: MelodyEncoder, recipe: MelodyRecipe, source: Source, read: Callable[[int], Shard]) -> None:
     """Fit the quantiser to windows of training music, one a second; print what it keeps of held-out ones."""
     newest = newest_shard(recipe, source, recipe.steps)
-    shards = range(max(newest + 1 - recipe.shards_in_memory, 0), newest + 1)
+    shards = range(max(newest + 1 - recipe.token_shards, 0), newest + 1)
     rows_ND = torch.cat([_everything(model, melodies(read(index))) for index in shards])
     if len(rows_ND) < model.config.vocabulary:
         raise InputError(f"{len(rows_ND)} windows are too few for {model.config.vocabulary} tokens; give more shards")
