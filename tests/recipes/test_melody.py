@@ -1,5 +1,6 @@
 """The melody encoder's recipe on covers of sines: it resumes exactly, learns melodies apart, and its model loads."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,18 +74,11 @@ def test_a_batch_holds_covers_of_different_melodies_with_their_impostors(recipe)
     assert not torch.equal(drawn.mel_BTM, draw(6).mel_BTM)
 
 
-def test_melodies_are_learnt_apart(recipe):
-    recipe = replace(recipe, batch=6, steps=100, first_shards=5)
-    torch.manual_seed(0)
-    fresh = melody.MelodyEncoder(TINY)
-    melody.train(recipe)
-    source = melody.source_of(recipe, TINY)
-    drawn = melody.sampler(replace(recipe, first_shards=7), TINY, source, source.held_out.read)(0)
-    before, after = (
-        melody.contrast(model.eval(), drawn, recipe) for model in (fresh, load_melody(recipe.out / "model"))
-    )
-    assert float(after[0].detach()) < 0.8 * float(before[0].detach())
-    assert after[1] > before[1]
+def test_melodies_are_learnt_apart(recipe, capsys):
+    melody.train(replace(recipe, batch=4, steps=80, first_shards=5))
+    found = re.search(r"of 8: played by an instrument R@1 ([\d.]+)", capsys.readouterr().out)
+    assert found is not None
+    assert float(found[1]) >= 0.5  # by chance 0.125
 
 
 def test_pictures_move_by_bands_and_nothing_comes_round():

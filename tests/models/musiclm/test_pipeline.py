@@ -69,8 +69,8 @@ def tunes():
         n_fft=512, hop=1600, window_seconds=1.0, levels=3, vocabulary=8,
     )  # fmt: skip
     encoder = melodies.MelodyEncoder(small).eval()
-    rows = torch.nn.functional.normalize(torch.randn(60, 16), dim=-1)
-    encoder.quantiser.fit(rows, torch.Generator().manual_seed(0))
+    rising = torch.sin(2 * torch.pi * (100 * 2 ** (torch.arange(10 * 16_000) / 32_000)).cumsum(0) / 16_000)
+    encoder.quantiser.fit(encoder.embed(rising, every=0.1), torch.Generator().manual_seed(0))
     return encoder
 
 
