@@ -74,11 +74,20 @@ def test_a_batch_holds_covers_of_different_melodies_with_their_impostors(recipe)
     assert not torch.equal(drawn.mel_BTM, draw(6).mel_BTM)
 
 
-def test_melodies_are_learnt_apart(recipe, capsys):
-    melody.train(replace(recipe, batch=4, steps=80, first_shards=5))
-    found = re.search(r"of 8: played by an instrument R@1 ([\d.]+)", capsys.readouterr().out)
-    assert found is not None
-    assert float(found[1]) >= 0.5  # by chance 0.125
+def test_melodies_and_their_contours_are_learnt_apart(recipe, capsys):
+    told = []
+    for steps in (1, 60):
+        melody.train(
+            replace(
+                recipe, out=recipe.out / str(steps), batch=6, steps=steps, first_shards=5, held_out_shards=10, ema=0.8
+            )
+        )
+        found = re.search(r"of 40: .*an instrument R@1 ([\d.]+).* contour ([\d.]+)", capsys.readouterr().out)
+        assert found is not None
+        told.append([float(share) for share in found.groups()])
+    (found_first, contour_first), (found_last, contour_last) = told
+    assert found_last > found_first
+    assert contour_last > contour_first + 0.1
 
 
 def test_pictures_move_by_bands_and_nothing_comes_round():
