@@ -1,4 +1,4 @@
-"""A melody as a vector, whatever sounds it (MusicLM, arXiv 2301.11325, section 3.4): a small ViT over mel frames.
+"""A melody as a vector, whatever sounds it (MusicLM, arXiv 2301.11325, section 6): a small ViT over mel frames.
 
 Shapes: B or W windows, N samples, T frames, M mel bands, K levels, D width.
 """
