@@ -16,6 +16,7 @@ NAMES = {
     "prompts": "does the music fit the prompt, by judges that others made; does it sound like the band",
     "patterns": "MusicGen's interleaving patterns, trained alike: Fréchet distance, KL, steps",
     "melody": "does the music take up a given melody, and does the text still choose the instrument",
+    "melody-retrieval": "is a melody found by its embedding when a voice gives it in another key and tempo",
     "musicgen-cpu": "published sizes of MusicGen: speed at every precision, against transformers too; memory",
     "musicgen-gpu": "published sizes of MusicGen on a GPU: steps a second against transformers, audiocraft, the floor",
     "retrieval": "do captions find their music, and music its captions; tokens, fusion, speed beside transformers",
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.name == "list":
         for name, what in NAMES.items():
-            print(f"{name:12} {what}")
+            print(f"{name:16} {what}")
         return 0
     options = Options(chosen.quick, chosen.device, chosen.model, chosen.picture)
     try:

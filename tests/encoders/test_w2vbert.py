@@ -20,7 +20,7 @@ TINY = replace(
 def model() -> SemanticTokens:
     torch.manual_seed(0)
     model = SemanticTokens(W2vBert(TINY)).eval()
-    features_BTD = model.encoder.features(model.encoder.mels(torch.randn(4, 16_000)))
+    features_BTD = torch.cat(list(model.encoder.windows(torch.randn(4, 16_000))), dim=1)
     model.fit(features_BTD.detach().flatten(0, 1), torch.Generator().manual_seed(0))
     return model
 
@@ -44,10 +44,10 @@ def test_tokens_of_one_clip_do_not_depend_on_the_others(model):
 
 
 def test_long_sound_is_read_window_by_window(model):
-    wave_BN = torch.randn(1, 2 * 16_000)
-    mel_BTM = model.encoder.mels(wave_BN)
-    halves = [model.tokens_of_mels(part_BTM) for part_BTM in mel_BTM.chunk(2, dim=1)]
-    assert torch.equal(model.tokens(wave_BN), torch.cat(halves, dim=1))
+    wave_BN, encoder = torch.randn(1, 2 * 16_000), model.encoder
+    assert isinstance(encoder, W2vBert)
+    halves = [encoder.features(part_BTM) for part_BTM in encoder.mels(wave_BN).chunk(2, dim=1)]
+    assert torch.equal(model.tokens(wave_BN), model.named(halves))
 
 
 def test_what_is_saved_names_sound_alike(model, tmp_path):

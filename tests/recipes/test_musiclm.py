@@ -9,12 +9,15 @@ import torch
 from toccata import hub
 from toccata.codecs import soundstream
 from toccata.data import meaning
+from toccata.encoders import melody as melodies
 from toccata.encoders import mulan, semantic, w2vbert
 from toccata.encoders.text import load_text_encoder
 from toccata.encoders.towers import text_tower
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
 from toccata.models.musiclm.config import mini
+from toccata.models.musiclm.pipeline import load_pipeline
+from toccata.recipes import melody as melody_recipe
 from toccata.recipes import music, musiclm
 from toccata.training.state import load_state
 
@@ -103,6 +106,65 @@ def test_endings_are_not_learnt(recipe):
     record = {"sections": [{"name": "ending", "start": 2.0}], "seconds": 3.0}
     _, records = musiclm.tokens_of(iter([(wave_N, record)]), recipe.mulan, recipe.w2vbert, recipe.codec)
     assert [one["codes"] for one in records] == [50]
+
+
+@pytest.fixture
+def tuneful(recipe, tmp_path):
+    """The same with a melody encoder, with random weights."""
+    small = replace(
+        melodies.mini(), width=32, layers=1, heads=2, head_width=8, inner=32, embedding=16, bands=24, per_octave=4,
+        n_fft=512, hop=1600, window_seconds=1.0, levels=2, vocabulary=8,
+    )  # fmt: skip
+    encoder = melodies.MelodyEncoder(small).eval()
+    encoder.quantiser.fit(torch.nn.functional.normalize(torch.randn(60, 16), dim=-1), torch.Generator().manual_seed(0))
+    melodies.save_melody(tmp_path / "tunes", encoder)
+    return replace(recipe, melody=tmp_path / "tunes")
+
+
+def test_the_semantic_stage_is_told_melodies_and_resumes_exactly(tuneful, tmp_path, capsys):
+    musiclm.train(replace(tuneful, out=tmp_path / "whole"))
+    for _ in range(3):
+        musiclm.train(replace(tuneful, out=tmp_path / "parts", minutes=0))
+    whole, parts = (load_state(tmp_path / name / "semantic.safetensors")["learner"] for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert "own with another's melody" in capsys.readouterr().out
+    for stage in ("coarse", "fine"):
+        musiclm.train(replace(tuneful, out=tmp_path / "whole", stage=stage, steps=1))
+    model = load_pipeline(tmp_path / "whole/model", "cpu")
+    hum = model.generate("slow piano", 1.0, seed=1)
+    assert model.generate("slow piano", 1.0, seed=1, melody=hum).samples.shape == (1, 24000)
+
+
+def test_a_share_of_the_steps_is_told_no_melody(tuneful):
+    whole = musiclm.fitted(
+        musiclm.PRESETS["mini"](), musiclm.parts_at(tuneful.mulan, tuneful.w2vbert, tuneful.codec, tuneful.melody)
+    )
+    assert whole.semantic.reads[1].levels == 2
+    source = music.shards_of(replace(tuneful, mels=tuneful.tokens), musiclm.front_of(tuneful), captioned=False)
+    draw = musiclm.sampler(tuneful, whole, source, source.train.read)
+    told = ["melody" in draw(step).read for step in range(40)]
+    assert 10 < sum(told) < 30
+    assert draw(told.index(True)).read["melody"].shape == (3, 2, 1)
+
+
+def test_crops_are_told_the_melody_of_windows_that_begin_in_them():
+    along = torch.arange(400, dtype=torch.int16)
+    piece = meaning.MeaningPiece(along[None], along[None], along[None, :2], along[None, :13])
+    for seed in range(20):
+        one = meaning.crop(piece, 200, 1, torch.Generator().manual_seed(seed), [0.0, 3.0], 25.0)
+        assert one is not None
+        assert one.melody_KT is not None
+        begin = int(one.semantic_KT[0, 0]) / 25
+        assert one.melody_KT[0, 0] == round(begin)
+        assert one.melody_KT[0, 1] == min(round(begin + 3), 12)
+
+
+def test_the_stage_melody_trains_its_encoder(recipe, monkeypatch):
+    asked = []
+    monkeypatch.setattr(melody_recipe, "train", asked.append)
+    musiclm.train(replace(recipe, stage="melody", manifest=None, steps=7))
+    assert (asked[0].out, asked[0].steps, asked[0].preset) == (recipe.out / "melody", 7, "mini")
+    assert asked[0].steps_per_shard == melody_recipe.MelodyRecipe().steps_per_shard
 
 
 def test_stages_of_other_encoders_are_not_joined(recipe):

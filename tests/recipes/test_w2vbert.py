@@ -59,6 +59,21 @@ def test_no_text_is_read(recipe, monkeypatch):
     w2vbert.train(recipe)
 
 
+def test_tokens_are_fitted_to_a_public_encoder(recipe, tmp_path, monkeypatch, manifest, capsys):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.Wav2Vec2BertConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, conv_depthwise_kernel_size=5
+    )
+    transformers.Wav2Vec2BertModel(config).save_pretrained(tmp_path / "public")
+    monkeypatch.setitem(w2vbert.PUBLIC, "w2v-bert-2.0", str(tmp_path / "public"))
+    path = manifest(lambda index: 5.0)
+    w2vbert.train(replace(recipe, preset="w2v-bert-2.0", layer=1, manifest=path, mels=tmp_path / "other"))
+    assert "tokens of 1250 frames; held out, use" in capsys.readouterr().out
+    model = load_semantic(tmp_path / "out/model")
+    assert model.tokens(torch.randn(1, 16_000)).shape == (1, 25)
+    assert (model.sample_rate, model.vocabulary) == (16_000, 1024)
+
+
 def test_an_unknown_preset_is_told(recipe):
     with pytest.raises(InputError, match="unknown preset"):
         w2vbert.train(replace(recipe, preset="huge"))

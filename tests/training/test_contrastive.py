@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 
-from toccata.training.contrastive import cached_backward, pair_loss
+from toccata.training.contrastive import cached_backward, pair_loss, triplet_loss
 
 LOG_SCALE = torch.tensor(math.log(10.0))
 
@@ -76,3 +76,32 @@ def test_two_ranks_contrast_against_each_others_rows(tmp_path):
     assert torch.stack([p["loss"] for p in parts]).mean() == pytest.approx(whole.item(), rel=1e-5)
     # Each rank's loss is a mean over its own half, and gradients of ranks add up.
     torch.testing.assert_close(torch.cat([p["gradient"] for p in parts]) / 2, a.grad, atol=1e-6, rtol=1e-5)
+
+
+def slow_triplet_loss(a, labels, margin):
+    """Pair by pair and stranger by stranger."""
+    losses = []
+    for i in range(len(a)):
+        strange = [float((a[i] - a[k]).square().sum()) for k in range(len(a)) if labels[k] != labels[i]]
+        for j in range(len(a)):
+            if j == i or labels[j] != labels[i]:
+                continue
+            near = float((a[i] - a[j]).square().sum())
+            farther = [far for far in strange if far > near]
+            losses.append(max(near - (min(farther) if farther else max(strange)) + margin, 0.0))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_triplets_are_those_of_a_slow_loop(seed):
+    a, labels = rows(12, seed), torch.randint(4, (12,), generator=torch.Generator().manual_seed(seed))
+    assert triplet_loss(a, labels, 0.3) == pytest.approx(slow_triplet_loss(a, labels.tolist(), 0.3), rel=1e-4)
+
+
+def test_triplets_far_enough_apart_cost_nothing():
+    a = torch.eye(8)[[0, 0, 1, 1]]
+    assert triplet_loss(a, torch.tensor([0, 0, 1, 1])) == 0
+    assert triplet_loss(a, torch.tensor([0, 1, 0, 1])) == pytest.approx(0.2)  # no stranger is farther
+    for labels in ([0, 1, 2, 3], [0, 0, 0, 0]):
+        with pytest.raises(ValueError, match="two rows of one label"):
+            triplet_loss(a, torch.tensor(labels))

@@ -47,6 +47,18 @@ def _htk_edges(bands: int, low: float, high: float) -> Tensor:
     return 700 * torch.linspace(first, last, bands + 2, dtype=torch.float64).expm1()
 
 
+@lru_cache(maxsize=8)
+def pitch_filters(sample_rate: int, n_fft: int, bands: int, low: float, per_octave: int) -> Tensor:
+    """Triangular filters (M, F) of equal areas from ``low`` Hz on, ``per_octave`` to an octave.
+
+    A transposition moves their outputs along. None is narrower than what the transform can tell apart.
+    """
+    centre = low * 2 ** (torch.arange(bands).double() / per_octave)
+    half = torch.maximum(centre * (2 ** (1 / per_octave) - 1), torch.tensor(1.5 * sample_rate / n_fft))
+    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
+    return ((1 - (bins - centre[:, None]).abs() / half[:, None]).clamp(min=0) / half[:, None]).float()
+
+
 def magnitudes(wave_BN: Tensor, n_fft: int, hop: int, center: bool = True) -> Tensor:
     """STFT magnitudes with a Hann window: (B, F, T)."""
     window = torch.hann_window(n_fft, device=wave_BN.device)

@@ -41,14 +41,8 @@ def melody_of(samples_CN: np.ndarray, sample_rate: int, rests: bool = True, demu
     second.
     """
     samples_CN = np.atleast_2d(samples_CN)
-    wave = samples_CN.mean(0)
-    if not np.isfinite(wave).all():
-        raise InputError("the melody holds samples that are no numbers; record or export it again")
-    if len(wave) < SHORTEST_SECONDS * sample_rate:
-        raise InputError(f"the melody lasts {len(wave) / sample_rate:.2g} seconds; give at least {SHORTEST_SECONDS:g}")
-    if np.abs(wave).max(initial=0.0) < QUIET:
-        raise InputError("the melody is silent; record it louder")
-    mono = torch.from_numpy(resample(wave[None].astype(np.float32), sample_rate, SAMPLE_RATE)[0])
+    wave = checked_tune(samples_CN, sample_rate)
+    mono = torch.from_numpy(resample(wave[None], sample_rate, SAMPLE_RATE)[0])
     pitched = (
         demucs.pitched(samples_CN, sample_rate, SAMPLE_RATE) if demucs else without_drums_and_bass(mono, SAMPLE_RATE)
     )
@@ -57,6 +51,18 @@ def melody_of(samples_CN: np.ndarray, sample_rate: int, rests: bool = True, demu
     chroma_CT = chromagram(pitched, SAMPLE_RATE)
     kept = max(round(len(mono) / HOP), 1)
     return Melody(strongest(chroma_CT[:, :kept], REST if rests else 0.0))
+
+
+def checked_tune(samples_CN: np.ndarray, sample_rate: int) -> np.ndarray:
+    """A melody's sound as mono float32; raises ``InputError`` where it is silent, not finite, or too short."""
+    wave = np.atleast_2d(samples_CN).mean(0)
+    if not np.isfinite(wave).all():
+        raise InputError("the melody holds samples that are no numbers; record or export it again")
+    if len(wave) < SHORTEST_SECONDS * sample_rate:
+        raise InputError(f"the melody lasts {len(wave) / sample_rate:.2g} seconds; give at least {SHORTEST_SECONDS:g}")
+    if np.abs(wave).max(initial=0.0) < QUIET:
+        raise InputError("the melody is silent; record it louder")
+    return wave.astype(np.float32)
 
 
 def melody_of_notes(notes: list[list[float]], seconds: float) -> Melody | None:

@@ -26,7 +26,7 @@ def train(
         Path | None, typer.Option(help="Folder for the model; an interrupted run goes on from what is there.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Size of the model, such as mini or full.")] = None,
-    stage: Annotated[str | None, typer.Option(help="Which stage of MusicLM: semantic, coarse or fine.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Which stage of MusicLM: semantic, coarse, fine or melody.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps in all.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this long; the same command goes on later.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same model.")] = None,

@@ -1,9 +1,9 @@
-"""Shards of everything that MusicLM's stages learn from: a codec's codes, semantic tokens and MuLan's, of sound alone.
+"""Shards of everything that MusicLM's stages learn from, of sound alone: codes, semantic, MuLan's and melody tokens.
 
 Shapes: K codebooks, T frames, W windows, N samples.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,14 +12,20 @@ from torch import Tensor
 from toccata.data.shards import Shard
 from toccata.errors import InputError
 
+MELODY_EVERY = 1.0
+
 
 @dataclass(frozen=True)
 class MeaningPiece:
-    """One piece as codes_KT, semantic_KT (one level) and mulan_KW, MuLan's tokens of windows all along; all int16."""
+    """One piece as codes_KT, semantic_KT (one level) and mulan_KW, MuLan's tokens of windows all along; all int16.
+
+    So is melody_KW, the melody's of a window every ``MELODY_EVERY`` seconds, where there is an encoder of it.
+    """
 
     codes_KT: Tensor
     semantic_KT: Tensor
     mulan_KW: Tensor
+    melody_KW: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,9 @@ def meaning_shard(
 def pieces(shard: Shard) -> list[MeaningPiece]:
     """The pieces of a shard."""
     tensors, records = shard
-    codes, semantic, mulan = (
-        tensors[name].split([record[name] for record in records], dim=1) for name in ("codes", "semantic", "mulan")
-    )
-    return [MeaningPiece(*one) for one in zip(codes, semantic, mulan, strict=True)]
+    names = [name for name in ("codes", "semantic", "mulan", "melody") if name in tensors]
+    parts = [tensors[name].split([record[name] for record in records], dim=1) for name in names]
+    return [MeaningPiece(*one) for one in zip(*parts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,21 @@ class MeaningCrop:
     codes_KT: Tensor
     semantic_KT: Tensor
     mulan_KT: Tensor
+    melody_KT: Tensor | None = None
 
 
-def crop(piece: MeaningPiece, frames: int, ratio: int, generator: torch.Generator) -> MeaningCrop | None:
+def crop(
+    piece: MeaningPiece,
+    frames: int,
+    ratio: int,
+    generator: torch.Generator,
+    melody: Sequence[float] = (),
+    rate: float = 25.0,
+) -> MeaningCrop | None:
     """``frames`` codec frames from a semantic token on, of which there is one for ``ratio`` frames; None if too short.
 
-    MuLan's tokens are those of a window that reaches into the stretch.
+    MuLan's tokens are those of a window that reaches into the stretch. ``melody`` says how many seconds after its
+    beginning the windows begin whose melody is told (the nearest that there are), ``rate`` is semantic tokens a second.
     """
     tokens = -(-frames // ratio)
     slack = min(piece.semantic_KT.shape[1], piece.codes_KT.shape[1] // ratio) - tokens
@@ -80,4 +94,8 @@ def crop(piece: MeaningPiece, frames: int, ratio: int, generator: torch.Generato
     window = min(int(middle * piece.mulan_KW.shape[1]), piece.mulan_KW.shape[1] - 1)
     codes_KT = piece.codes_KT[:, start * ratio : start * ratio + frames]
     semantic_KT, mulan_KT = piece.semantic_KT[:, start : start + tokens], piece.mulan_KW[:, window : window + 1]
-    return MeaningCrop(codes_KT.long(), semantic_KT.long(), mulan_KT.long())
+    melody_KT = None
+    if piece.melody_KW is not None and melody:
+        nearest = [round((start / rate + seconds) / MELODY_EVERY) for seconds in melody]
+        melody_KT = piece.melody_KW[:, torch.tensor(nearest).clamp(max=piece.melody_KW.shape[1] - 1)].long()
+    return MeaningCrop(codes_KT.long(), semantic_KT.long(), mulan_KT.long(), melody_KT)

@@ -1,21 +1,48 @@
 """Semantic tokens (AudioLM, arXiv 2209.03143, section III-B; MusicLM, section 3.1): k-means over an encoder's features.
 
-Shapes: B clips, N samples, T frames, M mel bands, D width, V tokens.
+Shapes: B clips, N samples, T frames, D width, V tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from toccata.encoders.public_features import PublicFeatures, public_features
 from toccata.encoders.w2vbert import W2vBert, W2vBertConfig
 from toccata.errors import InputError, WeightsError
 from toccata.nn.rvq import VectorQuantiser
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
+
+
+class FeatureConfig(Protocol):
+    """What semantic tokens need to know: features' width, sound's rate, samples and frames a token, how many tokens."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def stride(self) -> int: ...
+    @property
+    def frame_rate(self) -> float: ...
+    @property
+    def tokens(self) -> int: ...
+
+
+class FeatureEncoder(Protocol):
+    """An encoder whose features become tokens: toccata's w2v-BERT, or a public one."""
+
+    @property
+    def config(self) -> FeatureConfig: ...
+
+    def windows(self, wave_BN: Tensor) -> Iterator[Tensor]:
+        """features_BTD of sound at its rate, of one window after the other; T = N // stride in all."""
+        ...
 
 
 class SemanticTokens(nn.Module):
@@ -24,7 +51,7 @@ class SemanticTokens(nn.Module):
     mean_D: Tensor
     spread_D: Tensor
 
-    def __init__(self, encoder: W2vBert) -> None:
+    def __init__(self, encoder: FeatureEncoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.centres = VectorQuantiser(encoder.config.tokens, encoder.config.width)
@@ -58,19 +85,12 @@ class SemanticTokens(nn.Module):
         if wave_BN.shape[-1] < stride:
             raise InputError(f"the sound is shorter than {stride / self.sample_rate:g} seconds; give more of it")
         wave_BN = wave_BN[:, : wave_BN.shape[-1] // stride * stride]
-        found = [self._named(features_BTD) for features_BTD in self._windows(self.encoder.mels(wave_BN))]
-        return torch.cat(found, dim=1)
+        return self.named(self.encoder.windows(wave_BN))
 
-    def tokens_of_mels(self, mel_BTM: Tensor) -> Tensor:
-        """``tokens`` of log-mels that were made before."""
-        with torch.no_grad():
-            return torch.cat([self._named(features_BTD) for features_BTD in self._windows(mel_BTM)], dim=1)
-
-    def _windows(self, mel_BTM: Tensor) -> Iterator[Tensor]:
-        """Features of one window after the other, so that any length takes the memory of one."""
-        device = self.encoder.hidden_D.device
-        for part_BTM in mel_BTM.split(self.encoder.config.window_frames, dim=1):
-            yield self.encoder.features(part_BTM.to(device)).float()
+    @torch.no_grad()
+    def named(self, windows: Iterable[Tensor]) -> Tensor:
+        """The encoder's features, window by window -> tokens_BT."""
+        return torch.cat([self._named(features_BTD) for features_BTD in windows], dim=1)
 
     def _named(self, features_BTD: Tensor) -> Tensor:
         B, T, D = features_BTD.shape
@@ -88,19 +108,38 @@ class SemanticTokens(nn.Module):
 
 
 def save_semantic(folder: Path, model: SemanticTokens, **card: object) -> None:
-    """Write the encoder and its tokens in compact form."""
-    said = {"family": "w2vbert", "w2vbert": asdict(model.encoder.config), **card}
-    checkpoint.save(folder, said, compact(model.state_dict()))
+    """Write the encoder and its tokens in compact form; of a public encoder only its name beside the tokens."""
+    encoder, tensors = model.encoder, model.state_dict()
+    if isinstance(encoder, PublicFeatures):
+        said = {"family": "semantic", "features": asdict(encoder.config), **card}
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("encoder.")}
+    else:
+        said = {"family": "w2vbert", "w2vbert": asdict(cast(W2vBert, encoder).config), **card}
+    checkpoint.save(folder, said, compact(tensors))
 
 
 def load_semantic(folder: Path, device: str = "cpu") -> SemanticTokens:
     """The encoder in ``folder`` with its tokens, in evaluation mode; raises ``WeightsError`` where it is not whole."""
     config, tensors = checkpoint.load(folder)
+    if config.get("family") == "semantic":
+        return _load_public(config.get("features"), expand(tensors), folder).eval().to(device)
     if config.get("family") != "w2vbert":
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not w2v-BERT")
     model = SemanticTokens(W2vBert(read_config(config.get("w2vbert"), folder)))
     checkpoint.load_into(model, expand(tensors), folder)
     return model.eval().to(device)
+
+
+def _load_public(said: Any, tensors: dict[str, Tensor], folder: Path) -> SemanticTokens:
+    """The tokens in ``folder`` on the public encoder that they are of."""
+    try:
+        encoder = public_features(said["name"], said["layer"])
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{folder / 'config.json'} names no public features ({error}); fetch it again") from None
+    model = SemanticTokens(encoder)
+    own = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    checkpoint.load_into(model, {**own, **tensors}, folder)
+    return model
 
 
 def read_config(said: Any, source: Path) -> W2vBertConfig:

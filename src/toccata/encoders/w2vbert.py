@@ -5,6 +5,7 @@ N hidden frames where samples are none.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -119,6 +120,15 @@ class W2vBert(nn.Module):
     def mels(self, wave_BN: Tensor) -> Tensor:
         """Samples at the model's rate -> mel_BTM, T = N // hop."""
         return mels_of(wave_BN, self.config)
+
+    def windows(self, wave_BN: Tensor) -> Iterator[Tensor]:
+        """features_BTD of sound at the model's rate, one window after the other: any length takes the memory of one."""
+        yield from self.windows_of_mels(self.mels(wave_BN))
+
+    def windows_of_mels(self, mel_BTM: Tensor) -> Iterator[Tensor]:
+        """``windows`` of log-mels that were made before."""
+        for part_BTM in mel_BTM.split(self.config.window_frames, dim=1):
+            yield self.features(part_BTM.to(self.hidden_D.device)).float()
 
     def encode(self, mel_BTM: Tensor) -> Tensor:
         """Log-mels -> what is to be learnt of them, at the frame rate."""

@@ -144,11 +144,15 @@ def _attend_by_products(q_BHSE: Tensor, k_BHLE: Tensor, v_BHLE: Tensor, mask_BL:
 class SelfAttention(nn.Module):
     """Attention of each step to itself and what came before (``causal``) or to all steps."""
 
-    def __init__(self, width: int, heads: int, causal: bool = True, bias: bool = False) -> None:
+    def __init__(
+        self, width: int, heads: int, causal: bool = True, bias: bool = False, head_width: int | None = None
+    ) -> None:
+        """``head_width`` is ``width`` / ``heads`` unless given."""
         super().__init__()
         self.heads, self.causal = heads, causal
-        self.qkv = nn.Linear(width, 3 * width, bias=bias)
-        self.out = nn.Linear(width, width, bias=bias)
+        inner = heads * (head_width or width // heads)
+        self.qkv = nn.Linear(width, 3 * inner, bias=bias)
+        self.out = nn.Linear(inner, width, bias=bias)
 
     def forward(
         self,
@@ -159,15 +163,15 @@ class SelfAttention(nn.Module):
         bias_HSL: Tensor | None = None,
     ) -> Tensor:
         """``rotary_2SE`` or ``bias_HSL`` are of exactly these steps; a ``cache`` takes several only when empty."""
-        B, S, D = x_BSD.shape
-        qkv = self.qkv(x_BSD).view(B, S, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        B, S, _ = x_BSD.shape
+        qkv = self.qkv(x_BSD).view(B, S, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv
         if rotary_2SE is not None:
             q, k = rotate(qkv[:2], rotary_2SE)
         if cache is not None:
             k, v = cache.append(k, v)
         out = attend(q, k, v, mask_BS, self.causal and S > 1, bias_HSL)
-        return self.out(out.transpose(1, 2).reshape(B, S, D))
+        return self.out(out.transpose(1, 2).reshape(B, S, -1))
 
 
 class CrossAttention(nn.Module):

@@ -27,11 +27,15 @@ class Block(nn.Module):
         dropout: float = 0.0,
         bias: bool = False,
         gated: bool = False,
+        head_width: int | None = None,
     ) -> None:
-        """``bias`` is for self-attention and feed-forward, as vision transformers have it."""
+        """``bias`` is for self-attention and feed-forward, as vision transformers have it.
+
+        ``head_width`` is that of self-attention, ``width`` / ``heads`` unless given.
+        """
         super().__init__()
         self.norm_self = nn.LayerNorm(width)
-        self.attention = SelfAttention(width, heads, causal, bias)
+        self.attention = SelfAttention(width, heads, causal, bias, head_width)
         self.norm_cross = nn.LayerNorm(width) if cross else None
         self.cross = CrossAttention(width, heads) if cross else None
         self.norm_inner = nn.LayerNorm(width)

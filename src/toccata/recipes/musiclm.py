@@ -4,7 +4,7 @@ import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +17,14 @@ from toccata.codecs.soundstream import SoundStream, codes_hash, load_soundstream
 from toccata.data import meaning
 from toccata.data.shards import Shard, made_ahead
 from toccata.data.tokens import body
+from toccata.encoders.melody import MelodyEncoder, load_melody
 from toccata.encoders.mulan import MuLan, load_mulan
 from toccata.encoders.semantic import SemanticTokens, load_semantic
 from toccata.errors import InputError
-from toccata.models.musiclm.config import MusicLMConfig, StageConfig, full, mini
+from toccata.models.musiclm.config import MusicLMConfig, StageConfig, full, melody_starts, mini
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.pipeline import save_musiclm
+from toccata.recipes import melody as melody_recipe
 from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
@@ -46,6 +48,9 @@ class MusicLMRecipe(MusicRecipe):
     in ``out``/model. ``mulan`` and ``w2vbert`` are folders of trained encoders, ``codec`` one of a SoundStream codec
     (None: soundstream-mini). Tokens are computed once and kept under ``tokens``. A ``short_share`` of the steps hear
     shorter crops, as the last windows of a clip are.
+
+    The stage melody trains the encoder of melodies instead, by ``recipes.melody``, in ``out``/melody. With its model as
+    ``melody`` (for all three stages) the semantic stage is told in ``melody_share`` of the steps what melody it writes.
     """
 
     out: Path = Path("runs/musiclm")
@@ -53,10 +58,12 @@ class MusicLMRecipe(MusicRecipe):
     mulan: Path = Path("runs/mulan/model")
     w2vbert: Path = Path("runs/w2vbert/model")
     codec: Path | None = None
+    melody: Path | None = None
     stage: str = "semantic"
     steps: int = 5000
     steps_per_shard: int = 16
     short_share: float = 0.3
+    melody_share: float = 0.5
 
 
 class Batch(NamedTuple):
@@ -73,17 +80,20 @@ class Parts(NamedTuple):
     mulan: MuLan
     semantic: SemanticTokens
     codec: SoundStream
+    melody: MelodyEncoder | None
 
 
 def train(recipe: MusicLMRecipe) -> None:
     """Train a stage, or go on training it, and write its averaged weights to ``recipe.out``/stage."""
-    for kind, name, known in (("preset", recipe.preset, PRESETS), ("stage", recipe.stage, STAGES)):
+    for kind, name, known in (("preset", recipe.preset, PRESETS), ("stage", recipe.stage, (*STAGES, "melody"))):
         if name not in known:
             raise InputError(f"unknown {kind} {name!r}; choose from {', '.join(known)}")
+    if recipe.stage == "melody":
+        return melody_recipe.train(of_melody(recipe))
     torch.set_num_threads(recipe.threads)
     keep_freed_memory()
     deadline = time.monotonic() + 60 * recipe.minutes
-    whole = fitted(PRESETS[recipe.preset](), parts_at(recipe.mulan, recipe.w2vbert, recipe.codec))
+    whole = fitted(PRESETS[recipe.preset](), parts_at(recipe.mulan, recipe.w2vbert, recipe.codec, recipe.melody))
     config = whole.stages[recipe.stage]
     torch.manual_seed(recipe.seed)
     network = StageNetwork(config).to(recipe.device)
@@ -121,6 +131,14 @@ def train(recipe: MusicLMRecipe) -> None:
                 break
 
 
+def of_melody(recipe: MusicLMRecipe) -> melody_recipe.MelodyRecipe:
+    """The stage melody's own recipe, with what this one changes of the settings that both have."""
+    usual = MusicLMRecipe()
+    both = {field.name: getattr(recipe, field.name) for field in fields(MusicRecipe)}
+    changed = {name: value for name, value in both.items() if value != getattr(usual, name)}
+    return melody_recipe.MelodyRecipe(**{**changed, "out": recipe.out / "melody"})
+
+
 def check_tokens(recipe: MusicLMRecipe) -> None:
     """Raise ``InputError`` where a stage in ``recipe.out`` has learnt from other encoders' tokens."""
     for stage in STAGES:
@@ -131,8 +149,9 @@ def check_tokens(recipe: MusicLMRecipe) -> None:
 
 def fitted(config: MusicLMConfig, parts: Parts) -> MusicLMConfig:
     """The preset, with the streams of the parts at hand."""
-    codec = parts.codec.config
+    codec, melody = parts.codec.config, parts.melody and parts.melody.config
     sizes = {
+        "melody": {"levels": melody.levels, "vocabulary": melody.vocabulary} if melody else {},
         "mulan": {"levels": parts.mulan.config.levels, "vocabulary": parts.mulan.config.vocabulary},
         "semantic": {"vocabulary": parts.semantic.vocabulary, "rate": parts.semantic.frame_rate},
         "coarse": {"vocabulary": codec.vocabulary, "rate": codec.frame_rate},
@@ -148,24 +167,34 @@ def fitted(config: MusicLMConfig, parts: Parts) -> MusicLMConfig:
 
 
 @functools.lru_cache(maxsize=1)
-def parts_at(mulan: Path, w2vbert: Path, codec: Path | None) -> Parts:
-    return Parts(load_mulan(mulan), load_semantic(w2vbert), load_soundstream(codec))
+def parts_at(mulan: Path, w2vbert: Path, codec: Path | None, melody: Path | None) -> Parts:
+    tunes = load_melody(melody) if melody else None
+    return Parts(load_mulan(mulan), load_semantic(w2vbert), load_soundstream(codec), tunes)
 
 
 def front_of(recipe: MusicLMRecipe) -> Front:
-    """All three kinds of tokens, named by the weights that they come from."""
+    """All kinds of tokens, named by the weights that they come from."""
     names = [checkpoint.sha256(recipe.mulan)[:8], checkpoint.sha256(recipe.w2vbert)[:8], codes_hash(recipe.codec)[:8]]
-    make = functools.partial(tokens_of, mulan=recipe.mulan, w2vbert=recipe.w2vbert, codec=recipe.codec)
+    names += [checkpoint.sha256(recipe.melody)[:8]] if recipe.melody else []
+    make = functools.partial(
+        tokens_of, mulan=recipe.mulan, w2vbert=recipe.w2vbert, codec=recipe.codec, melody=recipe.melody
+    )
     rate = load_soundstream(recipe.codec).config.sample_rate
     return Front("meaning-" + "-".join(names), rate, make)
 
 
-def tokens_of(waves: Iterator[tuple[Tensor, dict[str, Any]]], mulan: Path, w2vbert: Path, codec: Path | None) -> Shard:
+def tokens_of(
+    waves: Iterator[tuple[Tensor, dict[str, Any]]],
+    mulan: Path,
+    w2vbert: Path,
+    codec: Path | None,
+    melody: Path | None = None,
+) -> Shard:
     """Pieces -> a shard of their tokens, without their endings: who has heard pieces end would end too soon.
 
     Long ones are cut to parts of a minute, so that memory does not grow with them.
     """
-    parts = parts_at(mulan, w2vbert, codec)
+    parts = parts_at(mulan, w2vbert, codec, melody)
     readers = {
         "codes": meaning.Reader(
             parts.codec.config.sample_rate, lambda wave_N: parts.codec.encode(wave_N[None, None])[0]
@@ -173,6 +202,11 @@ def tokens_of(waves: Iterator[tuple[Tensor, dict[str, Any]]], mulan: Path, w2vbe
         "semantic": meaning.Reader(parts.semantic.sample_rate, lambda wave_N: parts.semantic.tokens(wave_N[None])),
         "mulan": meaning.Reader(parts.mulan.config.sample_rate, functools.partial(heard_as, parts.mulan)),
     }
+    if parts.melody:
+        tunes = parts.melody
+        readers["melody"] = meaning.Reader(
+            tunes.config.sample_rate, lambda wave_N: tunes.quantise(tunes.embed(wave_N, meaning.MELODY_EVERY)).T
+        )
     longest = round(LONGEST_SECONDS * parts.codec.config.sample_rate)
     mono = (
         part
@@ -212,7 +246,10 @@ def sampler(
         share = 1.0
         if float(torch.rand((), generator=choose)) < recipe.short_share:
             share = 0.05 + 0.95 * float(torch.rand((), generator=choose))
-        return batch_of(found, recipe.batch, recipe.stage, whole, choose, share)
+        batch = batch_of(found, recipe.batch, recipe.stage, whole, choose, share)
+        if "melody" in batch.read and float(torch.rand((), generator=choose)) >= recipe.melody_share:
+            return without_melody(batch)
+        return batch
 
     return draw
 
@@ -230,7 +267,8 @@ def batch_of(
     frames = max(round(share * config.seconds * whole.coarse.writes.rate), ratio)
     longest = sorted(min(p.codes_KT.shape[1], p.semantic_KT.shape[1] * ratio) for p in found)[-count:][0]
     frames = min(frames, longest) // ratio * ratio
-    crops = [one for p in found if (one := meaning.crop(p, frames, ratio, choose))][:count]
+    starts, rate = melody_starts(frames / whole.coarse.writes.rate), whole.semantic.writes.rate
+    crops = [one for p in found if (one := meaning.crop(p, frames, ratio, choose, starts, rate))][:count]
     told_B = torch.rand(len(crops), generator=choose) >= config.condition_dropout
     coarse = whole.coarse.writes.levels
     tokens = {
@@ -239,8 +277,16 @@ def batch_of(
         "coarse": torch.stack([one.codes_KT[:coarse] for one in crops]),
         "fine": torch.stack([one.codes_KT[coarse : coarse + whole.fine.writes.levels] for one in crops]),
     }
+    tunes = [one.melody_KT for one in crops if one.melody_KT is not None]
+    if len(tunes) == len(crops):
+        tokens["melody"] = torch.stack(tunes)
     read = {stream.name: tokens[stream.name] for stream in config.reads if stream.name in tokens}
     return Batch(read, tokens[config.writes.name], told_B)
+
+
+def without_melody(batch: Batch) -> Batch:
+    """The same, told no melody, as a user who gives none."""
+    return batch._replace(read={name: codes for name, codes in batch.read.items() if name != "melody"})
 
 
 def code_loss(network: StageNetwork, batch: Batch, device: str) -> tuple[Tensor, Tensor]:
@@ -265,6 +311,9 @@ def judge(network: StageNetwork, recipe: MusicLMRecipe, whole: MusicLMConfig, so
     own = batch._replace(told_B=torch.ones(rows, dtype=torch.bool))
     wrong = own._replace(read={name: codes.roll(1, 0) for name, codes in own.read.items()})
     told = {"own": own, "another's": wrong, "none": own._replace(told_B=torch.zeros(rows, dtype=torch.bool))}
+    if "melody" in own.read:
+        another = {**own.read, "melody": own.read["melody"].roll(1, 0)}
+        told |= {"own without melody": without_melody(own), "own with another's melody": own._replace(read=another)}
     costs = {name: code_loss(network, one, recipe.device)[0] for name, one in told.items()}
     print("held out, condition: " + ", ".join(f"{name} {cost:.3f}" for name, cost in costs.items()), flush=True)
 
@@ -283,7 +332,9 @@ def publish(recipe: MusicLMRecipe, whole: MusicLMConfig, network: StageNetwork, 
         checkpoint.load_into(one, expand(tensors), recipe.out / name)
         steps[name] = said["steps"]
     target = recipe.out / "model"
-    save_musiclm(target, whole, networks, name=f"musiclm-{recipe.preset}", codec="codec", mulan="mulan",
-                 w2vbert="w2vbert", steps=steps, **provenance(recipe.device))  # fmt: skip
-    for role, folder in (("mulan", recipe.mulan), ("w2vbert", recipe.w2vbert), ("codec", recipe.codec)):
-        shutil.copytree(folder or BUNDLED / "soundstream-mini", target / role, dirs_exist_ok=True)
+    parts = {"mulan": recipe.mulan, "w2vbert": recipe.w2vbert, "codec": recipe.codec or BUNDLED / "soundstream-mini"}
+    parts |= {"melody": recipe.melody} if recipe.melody else {}
+    for role, folder in parts.items():
+        shutil.copytree(folder, target / role, dirs_exist_ok=True)
+    save_musiclm(target, whole, networks, name=f"musiclm-{recipe.preset}", steps=steps,
+                 **{role: role for role in parts}, **provenance(recipe.device))  # fmt: skip

@@ -1,4 +1,7 @@
-"""Train w2v-BERT on sound alone, from the band or from any manifest, and fit the semantic tokens of its features."""
+"""Train w2v-BERT on sound alone, from the band or from any manifest, and fit the semantic tokens of its features.
+
+Or of a public encoder's, which is not trained.
+"""
 
 import functools
 import time
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 
 from toccata.data.mels import MelPiece, crop, mel_shard, pieces
 from toccata.data.shards import Shard, made_ahead
+from toccata.encoders.public_features import MERT, W2V_BERT, PublicFeatures, public_features
 from toccata.encoders.semantic import SemanticTokens, save_semantic
 from toccata.encoders.w2vbert import Losses, W2vBert, W2vBertConfig, full, mels_of, mini
 from toccata.errors import InputError
@@ -23,6 +27,7 @@ from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 
 PRESETS = {"mini": mini, "full": full}
+PUBLIC = {"w2v-bert-2.0": W2V_BERT, "mert": MERT}
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,9 @@ class W2vBertRecipe(MusicRecipe):
     __doc__ = f"""{MusicRecipe.__doc__}
     Captions are never read. The choice of codes is drawn at a temperature that falls from 2 by ``cooling`` a step,
     down to 0.5. The tokens are fitted to ``token_shards`` shards when training ends.
+
+    The presets w2v-bert-2.0 and mert train nothing: they fit tokens to what that public encoder says after ``layer``
+    blocks (its own choice where None).
     """
 
     out: Path = Path("runs/w2vbert")
@@ -38,6 +46,7 @@ class W2vBertRecipe(MusicRecipe):
     adam_rate: float = 1e-3
     cooling: float = 0.9996
     token_shards: int = 20
+    layer: int | None = None
 
     def temperature(self, step: int) -> float:
         """Of the choice of codes."""
@@ -46,15 +55,17 @@ class W2vBertRecipe(MusicRecipe):
 
 def train(recipe: W2vBertRecipe) -> None:
     """Train, or go on training, and write the averaged weights and the tokens to ``recipe.out``/model."""
-    if recipe.preset not in PRESETS:
-        raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
+    if recipe.preset not in (*PRESETS, *PUBLIC):
+        raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join((*PRESETS, *PUBLIC))}")
     torch.set_num_threads(recipe.threads)
+    if recipe.preset in PUBLIC:
+        return fit_public(recipe, PUBLIC[recipe.preset])
     keep_freed_memory()
     deadline = time.monotonic() + 60 * recipe.minutes
     config = PRESETS[recipe.preset]()
     torch.manual_seed(recipe.seed)
-    model = SemanticTokens(W2vBert(config)).to(recipe.device)
-    encoder = model.encoder
+    encoder = W2vBert(config)
+    model = SemanticTokens(encoder).to(recipe.device)
     source = shards_of(recipe, front_of(config), captioned=False)
     ema = EMA(model, recipe.ema)
     linear = nn.ModuleList(m for m in encoder.blocks.modules() if isinstance(m, nn.Linear))
@@ -89,8 +100,8 @@ def train(recipe: W2vBertRecipe) -> None:
         with averaged(model, ema):
             judge(encoder, recipe, source)
             if step >= recipe.steps:
-                fit_tokens(model, recipe, source, read)
-            publish(recipe, model, step)
+                fit_tokens(model, encoder, recipe, source, read)
+            publish(recipe, model, encoder, step)
 
 
 def front_of(config: W2vBertConfig) -> Front:
@@ -138,26 +149,57 @@ def judge(encoder: W2vBert, recipe: W2vBertRecipe, source: Source) -> None:
 
 
 @torch.no_grad()
-def fit_tokens(model: SemanticTokens, recipe: W2vBertRecipe, source: Source, read: Callable[[int], Shard]) -> None:
+def fit_tokens(
+    model: SemanticTokens, encoder: W2vBert, recipe: W2vBertRecipe, source: Source, read: Callable[[int], Shard]
+) -> None:
     """Fit the tokens to features of training music; print how many of them held-out music uses."""
     newest = newest_shard(recipe, source, recipe.steps)
     rows = []
     for index in range(max(newest + 1 - recipe.token_shards, 0), newest + 1):
-        mel_BTM = windows(pieces(read(index)), model.encoder.config, index)
-        rows += [
-            model.encoder.features(part.to(recipe.device)).float().flatten(0, 1).cpu() for part in mel_BTM.split(16)
-        ]
+        mel_BTM = windows(pieces(read(index)), encoder.config, index)
+        rows += [encoder.features(part.to(recipe.device)).float().flatten(0, 1).cpu() for part in mel_BTM.split(16)]
     model.cpu().fit(torch.cat(rows), torch.Generator().manual_seed(recipe.seed))
     model.to(recipe.device)
-    tokens_BT = model.tokens_of_mels(windows(source.held_out_pieces(), model.encoder.config, seed=0))
-    print(
-        f"tokens of {sum(map(len, rows))} frames; held out, use {perplexity(tokens_BT, model.vocabulary):.2f}",
-        flush=True,
+    mel_BTM = windows(source.held_out_pieces(), encoder.config, seed=0)
+    tell(model, sum(map(len, rows)), model.named(encoder.windows_of_mels(mel_BTM)))
+
+
+def tell(model: SemanticTokens, frames: int, held_out_BT: Tensor) -> None:
+    """Print how many frames the tokens were fitted to, and how many of the tokens held-out music uses."""
+    print(f"tokens of {frames} frames; held out, use {perplexity(held_out_BT, model.vocabulary):.2f}", flush=True)
+
+
+def fit_public(recipe: W2vBertRecipe, name: str) -> None:
+    """Fit tokens to a public encoder's features, and write them to ``recipe.out``/model."""
+    encoder = features_at(name, recipe.layer)
+    front = Front(
+        f"{Path(name).name}-{encoder.config.layer}",
+        encoder.config.sample_rate,
+        functools.partial(mel_shard, mels=functools.partial(features_of, name=name, layer=recipe.layer)),
     )
+    source = shards_of(recipe, front, captioned=False)
+    count = min(recipe.token_shards, source.count)
+    with made_ahead(source.train, 0, count, recipe.workers, count) as read:
+        rows = torch.cat([one.mel_TM.float() for index in range(count) for one in pieces(read(index))])
+    model = SemanticTokens(encoder)
+    model.fit(rows, torch.Generator().manual_seed(recipe.seed))
+    held_out_TD = torch.cat([one.mel_TM.float() for one in source.held_out_pieces()])
+    tell(model, len(rows), model.named([held_out_TD[None]]))
+    save_semantic(recipe.out / "model", model, name=recipe.preset, frames=len(rows), **provenance(recipe.device))
 
 
-def publish(recipe: W2vBertRecipe, model: SemanticTokens, step: int) -> None:
+@functools.lru_cache(maxsize=1)
+def features_at(name: str, layer: int | None) -> PublicFeatures:
+    return public_features(name, layer)
+
+
+def features_of(wave_BN: Tensor, name: str, layer: int | None) -> Tensor:
+    """What a public encoder says of a whole piece: features_BTD."""
+    return torch.cat(list(features_at(name, layer).windows(wave_BN)), dim=1)
+
+
+def publish(recipe: W2vBertRecipe, model: SemanticTokens, encoder: W2vBert, step: int) -> None:
     """Write the weights as they are now."""
-    hours = round(step * recipe.batch * model.encoder.config.window_seconds / 3600, 1)
+    hours = round(step * recipe.batch * encoder.config.window_seconds / 3600, 1)
     card = {"name": f"w2vbert-{recipe.preset}", "steps": step, "hours_heard": hours}
     save_semantic(recipe.out / "model", model, **card, **provenance(recipe.device))

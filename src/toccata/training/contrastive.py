@@ -1,6 +1,6 @@
-"""Contrast of pairs: the loss, over all ranks, and large batches by gradient caching.
+"""Contrast of pairs and of triplets: the losses, over all ranks, and large batches by gradient caching.
 
-Shapes: B pairs, D width.
+Shapes: B pairs (or rows), D width.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +26,26 @@ def pair_loss(audio_BD: Tensor, text_BD: Tensor, log_scale: Tensor, text_log_sca
     heard = F.cross_entropy(scale * audio_BD @ gathered(text_BD).T, targets)
     read = F.cross_entropy(text_scale * text_BD @ gathered(audio_BD).T, targets)
     return (heard + read) / 2
+
+
+def triplet_loss(rows_BD: Tensor, labels_B: Tensor, margin: float = 0.2) -> Tensor:
+    """Mean over all pairs of one label of how far the partner is not nearer than a stranger by ``margin``.
+
+    Of the rows of other labels the stranger is the semi-hard one: the nearest of those farther than the partner, or,
+    where all are nearer, the farthest of all (FaceNet, arXiv 1503.03832, section 3.2). Rows of unit length; distances
+    are squared. Raises ``ValueError`` where no two rows have one label, or all have.
+    """
+    distance_BB = 2 - 2 * rows_BD @ rows_BD.T
+    same_BB = labels_B[:, None] == labels_B
+    anchors_P, partners_P = (same_BB & ~torch.eye(len(rows_BD), dtype=torch.bool, device=same_BB.device)).nonzero().T
+    if not len(anchors_P) or bool(same_BB.all()):
+        raise ValueError("triplets need two rows of one label and one of another")
+    near_P, all_PB = distance_BB[anchors_P, partners_P], distance_BB[anchors_P]
+    strange_PB = ~same_BB[anchors_P]
+    nearest_P = all_PB.masked_fill(~strange_PB | (all_PB <= near_P[:, None]), torch.inf).amin(1)
+    farthest_P = all_PB.masked_fill(~strange_PB, -torch.inf).amax(1)
+    far_P = torch.where(nearest_P.isfinite(), nearest_P, farthest_P)
+    return (near_P - far_P + margin).clamp(min=0).mean()
 
 
 def gathered(rows_BD: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class Public:
         return "\n".join(lines)
 
 
-_CODEC = ("config.json", "preprocessor_config.json")
+_CODEC = _FEATURES = ("config.json", "preprocessor_config.json")
 _TEXT = ("config.json", "tokenizer.json")
 _MUSICGEN = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json")
 _CLAP = ("config.json", "preprocessor_config.json", "tokenizer.json")
@@ -97,6 +97,14 @@ PUBLIC = (
     _clap("larger_clap_music", 778),
     _clap("larger_clap_general", 778),
     Public("google-t5/t5-base", "t5", "Apache-2.0", 893_000_000, None, _TEXT),
+    Public(
+        "facebook/w2v-bert-2.0", "w2v-bert-2.0", "MIT", 2_320_000_000, 16_000, _FEATURES,
+        note="its features become semantic tokens; they need transformers: pip install 'toccata[features]'",
+    ),
+    Public(
+        "m-a-p/MERT-v1-95M", "mert", "CC-BY-NC-4.0", 378_000_000, 24_000, _FEATURES,
+        note="its features become semantic tokens; they need transformers: pip install 'toccata[features]'",
+    ),
     Public(
         "adefossez/HTDemucs", "demucs", "MIT", 84_000_000, 44_100, ("htdemucs.yaml",),
         note="melodies go through it where its package is here too: pip install 'toccata[separation]'",

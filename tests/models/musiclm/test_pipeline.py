@@ -9,22 +9,24 @@ import torch
 from toccata import hub
 from toccata.clip import Clip
 from toccata.codecs import soundstream
+from toccata.encoders import melody as melodies
 from toccata.encoders import mulan, semantic, w2vbert
 from toccata.encoders.text import load_text_encoder
 from toccata.encoders.towers import text_tower
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError, WeightsError
 from toccata.models.musiclm import pipeline
-from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream
+from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.writing import Stage
 from toccata.prompt import Prompt
 
 MULAN, SEMANTIC = Stream("mulan", 2, 8), Stream("semantic", 1, 6, 25.0)
+MELODY = Stream("melody", 3, 8, 0.3)
 COARSE, FINE = Stream("coarse", 2, 16, 25.0), Stream("fine", 1, 16, 25.0)
 SIZES = {"width": 16, "layers": 1, "heads": 2, "inner": 16, "dropout": 0.0, "temperature": 1.0}
 CONFIG = MusicLMConfig(
-    StageConfig((MULAN,), SEMANTIC, seconds=2.0, guidance=2.0, condition_dropout=0.1, **SIZES),
+    StageConfig((MULAN, MELODY), SEMANTIC, seconds=2.0, guidance=2.0, condition_dropout=0.1, **SIZES),
     StageConfig((MULAN, SEMANTIC), COARSE, seconds=1.0, **SIZES),
     StageConfig((COARSE,), FINE, seconds=0.4, **SIZES),
     semantic_overlap=1.0,
@@ -60,11 +62,30 @@ def parts():
     return networks, joint, meaning, codec
 
 
+def tunes():
+    torch.manual_seed(1)
+    small = replace(
+        melodies.mini(), width=32, layers=1, heads=2, head_width=8, inner=32, embedding=16, bands=24, per_octave=4,
+        n_fft=512, hop=1600, window_seconds=1.0, levels=3, vocabulary=8,
+    )  # fmt: skip
+    encoder = melodies.MelodyEncoder(small).eval()
+    rising = torch.sin(2 * torch.pi * (100 * 2 ** (torch.arange(10 * 16_000) / 32_000)).cumsum(0) / 16_000)
+    encoder.quantiser.fit(encoder.embed(rising, every=0.1), torch.Generator().manual_seed(0))
+    return encoder
+
+
 @pytest.fixture(scope="module")
 def model() -> pipeline.MusicLM:
     networks, joint, meaning, codec = parts()
     stages = {name: Stage.of(network) for name, network in networks.items()}
-    return pipeline.MusicLM(CONFIG, stages, joint, meaning, codec, "tiny", "abc")
+    return pipeline.MusicLM(CONFIG, stages, joint, meaning, codec, "tiny", "abc", tunes())
+
+
+def tune_of(*hertz, rate=16_000, seconds=1.0):
+    """Tones one after another."""
+    time = np.arange(int(seconds * rate)) / rate
+    wave_N = np.concatenate([0.4 * np.sin(2 * np.pi * one * time) for one in hertz])
+    return Clip(wave_N[None].astype(np.float32), rate)
 
 
 def test_the_same_seed_gives_the_same_samples(model):
@@ -144,8 +165,58 @@ def test_an_empty_list_and_a_melody_are_told(model):
         model.generate([])
     with pytest.raises(InputError, match="one guidance"):
         model.generate("slow piano", guidance=(3.0, 1.0))
-    with pytest.raises(InputError, match="takes no melody"):
-        model.generate("slow piano", melody="hum.wav")
+    networks, joint, meaning, codec = parts()
+    stages = {name: Stage.of(network) for name, network in networks.items()}
+    deaf = pipeline.MusicLM(CONFIG, stages, joint, meaning, codec, "deaf")
+    with pytest.raises(InputError, match="deaf takes no melody"):
+        deaf.generate("slow piano", melody="hum.wav")
+
+
+def test_a_melody_is_heard_and_streams_as_it_is_made_whole(model):
+    plain = model.generate("slow piano", 2.2, seed=3)
+    led, other = (model.generate("slow piano", 2.2, seed=3, melody=tune_of(*t)) for t in ((200, 800), (900, 300)))
+    assert not np.array_equal(plain.samples, led.samples)
+    assert not np.array_equal(other.samples, led.samples)
+    parts = list(model.stream("slow piano", 2.2, seed=3, melody=tune_of(200, 800)))
+    assert len(parts) > 1
+    assert np.array_equal(Clip.join(parts).samples, led.samples)
+    whole = model.continue_(plain, "slow piano", seconds=1.0, seed=3, melody=tune_of(200, 800))
+    assert not np.array_equal(whole.samples, model.continue_(plain, "slow piano", seconds=1.0, seed=3).samples)
+
+
+def test_a_melody_goes_round_and_round(model):
+    tune_N = model._tune(tune_of(200, 800, 400))
+    codes_BKT = model.tokens_of_melody(tune_N, [0.0, 1.0, 3.0, -2.0])
+    assert codes_BKT.shape == (1, 3, 4)
+    assert torch.equal(codes_BKT[..., 0], codes_BKT[..., 2])
+    assert torch.equal(codes_BKT[..., 1], codes_BKT[..., 3])
+    assert model.tokens_of_melody(model._tune(tune_of(300, seconds=0.6)), [0.2]).shape == (1, 3, 1)
+
+
+def test_windows_of_a_melody_lie_three_seconds_apart_in_each_ten():
+    assert melody_starts(10.0) == [0, 3, 6]
+    assert melody_starts(30.0) == [0, 3, 6, 10, 13, 16, 20, 23, 26]
+    assert melody_starts(0.5) == [0]
+    assert [len(melody_starts(seconds)) for seconds in (4.0, 6.9, 7.0, 9.9)] == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("wave", "what"),
+    [
+        (np.zeros((1, 16_000), np.float32), "silent"),
+        (tune_of(440, seconds=0.1).samples, "0.1 seconds"),
+    ],
+)
+def test_a_bad_melody_is_told(model, wave, what):
+    with pytest.raises(InputError, match=what):
+        model.generate("slow piano", 1.0, melody=Clip(wave, 16_000))
+
+
+def test_a_melody_that_is_no_sound_is_told(model, tmp_path):
+    (tmp_path / "hum.wav").write_text("la la la")
+    for path in (tmp_path / "hum.wav", tmp_path / "none.wav"):
+        with pytest.raises(InputError):
+            model.generate("slow piano", 1.0, melody=path)
 
 
 def test_what_is_saved_loads_with_its_parts(model, tmp_path):
@@ -158,6 +229,12 @@ def test_what_is_saved_loads_with_its_parts(model, tmp_path):
     soundstream.save_soundstream(tmp_path / "c", codec)
     loaded = hub.load(str(tmp_path / "lm"), "cpu")
     assert loaded.generate("slow piano", 1.0, seed=7).samples.shape == (1, 24000)
+    assert pipeline.load_pipeline(tmp_path / "lm", "cpu").melody is None
+    pipeline.save_musiclm(tmp_path / "lm", CONFIG, networks, codec="c", mulan="m", w2vbert="w", melody="t")
+    melodies.save_melody(tmp_path / "t", tunes())
+    with_tunes = pipeline.load_pipeline(tmp_path / "lm", "cpu").melody
+    assert with_tunes is not None
+    assert with_tunes.config == tunes().config
     with pytest.raises(InputError, match="does not run in 'int8'"):
         hub.load(str(tmp_path / "lm"), precision="int8")
 

@@ -77,6 +77,14 @@ def streams(semantic: int = 1024, rate: float = 50.0) -> dict[str, Stream]:
     }
 
 
+def melody_starts(seconds: float, window: float = 4.0) -> list[float]:
+    """When the windows begin whose melody is told of so many seconds: three every 10 seconds, 3 apart (section 6)."""
+    starts, count = [0.0], 1
+    while (start := 10.0 * (count // 3) + 3.0 * (count % 3)) + window <= seconds + 1e-6:
+        starts, count = [*starts, start], count + 1
+    return starts
+
+
 def full() -> MusicLMConfig:
     """As published: 430M parameters a stage, crops of 30, 10 and 3 seconds."""
     of = streams()

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from toccata.audio import resample
+from toccata.audio.melody import checked_tune
 from toccata.clip import Clip, Progress, in_parts, sound
 from toccata.codecs.soundstream import SoundStream, load_soundstream
+from toccata.encoders.melody import MelodyEncoder, load_melody
 from toccata.encoders.mulan import MuLan, load_mulan
 from toccata.encoders.semantic import SemanticTokens, load_semantic
 from toccata.errors import InputError, WeightsError
-from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream
+from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.writing import Stage, drawn_from, written
 from toccata.prompt import GenerateOptions, Prompt
@@ -43,9 +45,12 @@ class MusicLM:
         codec: SoundStream,
         name: str = "musiclm",
         weights_sha256: str = "",
+        melody: MelodyEncoder | None = None,
     ) -> None:
+        """Without a ``melody`` encoder it takes no melodies."""
         self.config, self.stages = config, stages
         self.mulan, self.semantic, self.codec = mulan.eval(), semantic.eval(), codec.eval()
+        self.melody = melody.eval() if melody else None
         self.name, self.weights_sha256 = name, weights_sha256
 
     @property
@@ -71,8 +76,9 @@ class MusicLM:
     ) -> Clip | list[Clip]:
         """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
 
-        ``options``: guidance, temperature (it scales each stage's own), top_k, top_p as in ``GenerateOptions``, and
-        progress, a callable.
+        ``options``: guidance, temperature (it scales each stage's own), top_k, top_p as in ``GenerateOptions``; melody,
+        a sound file or a clip whose tune the music takes up, again and again, in a key of its own; and progress, a
+        callable.
         """
         if isinstance(prompt, str | Prompt):
             return Clip.join(self.stream(prompt, seconds, seed, **options))
@@ -111,14 +117,13 @@ class MusicLM:
         seconds: float,
         seed: int | None,
         progress: Progress | None = None,
-        melody: object = None,
+        melody: str | Path | Clip | None = None,
         **numbers: Any,
     ) -> Iterator[Clip]:
-        if melody is not None:
-            raise InputError(f"{self.name} takes no melody; leave it out or choose a model that does")
         options = GenerateOptions(seconds=seconds, seed=seed, **numbers)
         seed = secrets.randbits(32) if seed is None else seed
-        writer = Writer(self, prompt, before_1N, seed, self._sampled(options))
+        tune_N = None if melody is None else self._tune(melody)
+        writer = Writer(self, prompt, before_1N, seed, self._sampled(options), tune_N)
         wanted = round(options.seconds * self.sample_rate) + writer.heard * self.codec.config.stride
         frames = -(-wanted // self.codec.config.stride)
         parts = self.codec.decode_stream(writer.codes(frames))
@@ -151,6 +156,22 @@ class MusicLM:
         heard_BD = self.mulan.embed_audio([torch.from_numpy(wave_1N)], self.sample_rate)
         return self.mulan.quantise(heard_BD)[..., None]
 
+    def _tune(self, melody: str | Path | Clip) -> Tensor:
+        """A melody as mono sound at its encoder's rate."""
+        if self.melody is None:
+            raise InputError(f"{self.name} takes no melody; leave it out or choose a model that does")
+        samples_CN, rate = sound(melody)
+        tune_1N = checked_tune(samples_CN, rate)[None]
+        return torch.from_numpy(resample.resample(tune_1N, rate, self.melody.config.sample_rate)[0])
+
+    def tokens_of_melody(self, tune_N: Tensor, starts: Sequence[float]) -> Tensor:
+        """codes_BKT of the windows of a tune that begin at these seconds; it is heard again and again."""
+        assert self.melody is not None
+        config = self.melody.config
+        window_N = torch.arange(round(config.window_seconds * config.sample_rate))
+        cuts = [tune_N[(window_N + round(start * config.sample_rate)) % len(tune_N)] for start in starts]
+        return self.melody.quantise(torch.cat([self.melody.embed(cut_N) for cut_N in cuts])).T[None]
+
 
 class Writer:
     """One piece as it is written: the tokens of each stage so far, and what the next ones go on from."""
@@ -162,7 +183,9 @@ class Writer:
         before_1N: np.ndarray | None,
         seed: int,
         stages: dict[str, Stage],
+        tune_N: Tensor | None = None,
     ) -> None:
+        self.tune_N = tune_N
         self.model, self.prompt, self.seed, self.config = model, prompt, seed, model.config
         self.semantic, self.coarse, self.fine = (stages[name] for name in ("semantic", "coarse", "fine"))
         self.ratio = round(self.coarse.rate / self.semantic.rate)  # codec frames for each semantic token
@@ -175,6 +198,7 @@ class Writer:
         self.away = None if negative is None else {"mulan": model.tokens_of_text(negative)}
         if before_1N is not None:
             self._hear(before_1N)
+        self.begin = self.semantic_KT.shape[1]  # where the new music does, and the melody with it
 
     def _hear(self, before_1N: np.ndarray) -> None:
         """Tokens of the end of the sound to go on from, so many seconds as long pieces overlap."""
@@ -222,6 +246,10 @@ class Writer:
                 [frames, made + self.semantic.window - before_KT.shape[1], *(at for at in changes if at > made)]
             )
             read = {"mulan": self._mulan((made + 0.5) / rate)}  # a change may lie between two tokens
+            if self.tune_N is not None:
+                first = (made - before_KT.shape[1] - self.begin) / rate
+                starts = melody_starts((until - made + before_KT.shape[1]) / rate)
+                read["melody"] = self.model.tokens_of_melody(self.tune_N, [first + start for start in starts])
             chance = [drawn_from(self.seed, SEMANTIC, made)]
             for frame_BK in self.semantic.write(read, before_KT[None], until - made, chance, self.away):
                 self.semantic_KT = torch.cat([self.semantic_KT, frame_BK.T], dim=1)
@@ -264,7 +292,10 @@ class Writer:
 
 
 def save_musiclm(folder: Path, config: MusicLMConfig, networks: dict[str, StageNetwork], **card: object) -> None:
-    """Write the stages in compact form; ``card`` names the other parts (codec, mulan, w2vbert) and where it is from."""
+    """Write the stages in compact form; ``card`` names the other parts and says where it is from.
+
+    They are codec, mulan, w2vbert and, where the semantic stage was told melodies, melody.
+    """
     tensors = {f"{stage}.{name}": t for stage, network in networks.items() for name, t in network.state_dict().items()}
     checkpoint.save(folder, {"family": "musiclm", "musiclm": asdict(config), **card}, compact(tensors))
 
@@ -287,6 +318,7 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
         load_soundstream(find_part(folder, config, "codec")),
         config.get("name", folder.name),
         checkpoint.sha256(folder),
+        load_melody(find_part(folder, config, "melody")) if config.get("melody") else None,
     )
 
 
