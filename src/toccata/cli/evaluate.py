@@ -149,11 +149,11 @@ def _made_by(
     from toccata.prompt import GenerateOptions
 
     GenerateOptions(seconds, seed)
-    wanted = wishes(prompts, reference, count)
     hub.check_choices(device, "auto")
     hub.find(model)
+    wanted = wishes(prompts, reference, count)
     note(f"loading {model}")
-    generator = hub.load(model, device)
+    generator = hub.load(model, device, "auto")
     with progress("making music") as tell:
         return make(generator, wanted, seconds, seed, cache_folder() / "made", tell)
 

@@ -42,7 +42,11 @@ def make(model: Generator, wanted: Sequence[Item], seconds: float, seed: int, ke
         key = hashlib.sha256(f"{item.prompt}|{length}|{seed + place}".encode()).hexdigest()[:16]
         path = folder / f"{key}.wav"
         if not path.is_file():
-            model.generate(item.prompt, seconds=length, seed=seed + place).save(path)
+
+            def part(done: float, total: float, place: int = place) -> None:
+                tell(place + done / total, len(wanted))
+
+            model.generate(item.prompt, seconds=length, seed=seed + place, progress=part).save(path)
         made.append(replace(item, path=path, seconds=length))
         tell(place + 1, len(wanted))
     return made
