@@ -3,11 +3,15 @@
 Shapes: T tokens, V vocabulary, N pairs, D dimensions.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from toccata.errors import InputError
 
-_BLUR, _ROUNDS, _CLOSE = 0.01, 1000, 1e-6
+_BLUR, _ROUNDS, _CLOSE = 0.01, 500, 1e-4
+_STRANGERS = 400
 
 
 def exact_match(tokens_T: np.ndarray, trained_T: np.ndarray) -> bool:
@@ -65,3 +69,55 @@ def near_threshold(strangers_N: np.ndarray, false_share: float = 1e-4) -> float:
     MusicLM found .85 so for its own clusters; other clusters need their own, from the distances of shuffled pairs.
     """
     return float(np.quantile(strangers_N, false_share))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Shares of continuations that are the training data's own (``exact``), or ``near`` it: below ``threshold``.
+
+    ``agreement`` is the share of single tokens that are the same; ``distances`` has one for each continuation.
+    """
+
+    exact: float
+    near: float
+    agreement: float
+    threshold: float
+    distances: tuple[float, ...]
+
+
+def audit(
+    continuations: Sequence[tuple[np.ndarray, np.ndarray]],
+    centres_VD: np.ndarray,
+    rng: np.random.Generator,
+    threshold: float | None = None,
+) -> Audit:
+    """Compare what a model wrote with what followed in the training data: pairs of tokens_T, at least two.
+
+    Without a ``threshold`` it is taken from up to 400 pairs of continuations and other pieces' data. To compare with
+    pieces that the model never heard, give their audit the threshold of this one.
+    """
+    if len(continuations) < 2:
+        raise InputError("an audit needs two pieces at least, to tell what unrelated ones look like")
+    if threshold is None:
+        threshold = near_threshold(_strangers(continuations, centres_VD, rng))
+    distances = [token_distance(made_T, trained_T, centres_VD) for made_T, trained_T in continuations]
+    exact = np.array([exact_match(made_T, trained_T) for made_T, trained_T in continuations])
+    return Audit(
+        float(exact.mean()),
+        float((exact | (np.array(distances) < threshold)).mean()),
+        float(np.mean([(made_T == trained_T).mean() for made_T, trained_T in continuations])),
+        threshold,
+        tuple(distances),
+    )
+
+
+def _strangers(
+    continuations: Sequence[tuple[np.ndarray, np.ndarray]], centres_VD: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Distances of continuations from other pieces than their own, of as many pairs as there are, up to 400."""
+    count = len(continuations)
+    pairs = [(one, other) for one in range(count) for other in range(count) if one != other]
+    chosen = rng.permutation(len(pairs))[:_STRANGERS]
+    return np.array([
+        token_distance(continuations[pairs[k][0]][0], continuations[pairs[k][1]][1], centres_VD) for k in chosen
+    ])  # fmt: skip
