@@ -13,7 +13,7 @@ from toccata.evaluation import alignment
 from toccata.evaluation.ears import Embedding, JointJudge
 from toccata.evaluation.frechet import Limit, frechet_infinity, frechet_per_clip, frechet_spread
 from toccata.evaluation.hearing import Hearing, Judge
-from toccata.evaluation.intervals import bootstrap
+from toccata.evaluation.intervals import bootstrap, wilson
 from toccata.evaluation.moments import Moments, Statistics
 from toccata.evaluation.table import Table
 
@@ -114,5 +114,7 @@ def shuffled(places: np.ndarray, score: Callable[[np.ndarray], float], shifts: i
 def mean_score(
     metric: str, values_N: np.ndarray, better: str, how: str, case: Case, unit: str, controls: dict[str, float]
 ) -> Score:
-    low, high = bootstrap(values_N, case.rng())
-    return Score(metric, float(values_N.mean()), len(values_N), better, how, unit, low, high, controls)
+    """A mean with its interval; of a share, where values are 0 or 1, Wilson's: all alike is not all sure."""
+    value = float(values_N.mean())
+    low, high = wilson(value, len(values_N)) if unit == "share" else bootstrap(values_N, case.rng())
+    return Score(metric, value, len(values_N), better, how, unit, low, high, controls)

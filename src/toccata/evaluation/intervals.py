@@ -1,4 +1,4 @@
-"""How sure a mean is."""
+"""How sure a mean or a share is."""
 
 from collections.abc import Callable
 
@@ -22,3 +22,11 @@ def bootstrap(
     ]
     low, high = np.percentile(np.concatenate(found), (2.5, 97.5))
     return float(low), float(high)
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of ``count`` (Wilson 1927); that of none of twelve reaches to a quarter."""
+    z = 1.96
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
