@@ -122,6 +122,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(toccata, sets):
         soundfile.write(sets / "two" / f"{k}.wav", _noise(k)[0], RATE)
     (sets / "empty").mkdir()
     Path("p.txt").write_text("only one\n")
+    Path("caps.csv").write_text("a,b\n")
     for arguments, says in (
         (["ref", "two"], "2 clips that can be heard, too few"),
         (["ref", "empty"], "holds no sound files"),
@@ -135,6 +136,9 @@ def test_wrong_input_is_one_line_and_leaves_nothing(toccata, sets):
         (["ref", "gen", "--report", "r.pdf"], "must end in .html"),
         (["ref", "gen", "--report", "none/r.html"], "does not exist"),
         (["ref", "musicgen-mini"], "there are no prompts"),
+        (["ref", "gen", "--audio", "ref"], "leave them out"),
+        (["caps.csv", "gen"], "--audio"),
+        (["caps.csv", "gen", "--audio", "ref"], "neither MusicCaps"),
     ):
         code, out, err = toccata("evaluate", *arguments)
         assert (code, out) == (2, b""), (arguments, err)

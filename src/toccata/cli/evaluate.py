@@ -20,7 +20,11 @@ EXAMPLE = "\b\nExample: toccata evaluate data/band/manifest.jsonl musicgen-mini 
 
 def evaluate(
     reference: Annotated[
-        Path, typer.Argument(metavar="REF", help="A folder, a JSONL manifest, or statistics (.npz) to compare with.")
+        Path,
+        typer.Argument(
+            metavar="REF",
+            help="A folder, a JSONL manifest, statistics (.npz), or MusicCaps' or Song Describer's .csv with --audio.",
+        ),
     ],
     generated: Annotated[
         str, typer.Argument(metavar="GEN", help="A folder, a JSONL manifest, or a model, which makes its clips first.")
@@ -29,6 +33,10 @@ def evaluate(
         Path | None,
         typer.Option(help="The clips' prompts: a .txt, one a line; a .csv or .jsonl that names them. [default: REF's]"),
     ] = None,
+    audio: Annotated[Path | None, typer.Option(help="The folder with the sound that REF's .csv tells of.")] = None,
+    split: Annotated[
+        str, typer.Option(help="Of MusicCaps all, balanced or eval, of Song Describer all or valid.")
+    ] = "all",
     metrics: Annotated[
         str | None, typer.Option(help="Which, with commas between them. [default: all that the sets allow]")
     ] = None,
@@ -66,7 +74,7 @@ def evaluate(
     if chosen == [] or (unknown := [name for name in chosen or () if name not in METRICS]):
         wrong = f"there is no metric {unknown[0]!r}" if chosen else "no metric is named"
         raise InputError(f"{wrong}; choose from {', '.join(METRICS)}")
-    originals = [] if reference.suffix == ".npz" else read_set(reference)
+    originals = [] if reference.suffix == ".npz" else _originals(reference, audio, split)
     against = originals or load_statistics(reference)
     asked = read_prompts(prompts) if prompts else None
     ear = load_judge(embedding, device)
@@ -111,6 +119,23 @@ def _check_extra() -> None:
 
     if not (find_spec("librosa") and find_spec("scipy")):
         raise InputError("evaluating needs the judges' libraries; run: pip install 'toccata[judges]'")
+
+
+def _originals(reference: Path, audio: Path | None, split: str) -> "list[Item]":
+    """The clips of a folder or manifest, or of a published table."""
+    from toccata.evaluation.collections import read_collection
+    from toccata.evaluation.sets import read_set
+
+    if reference.suffix != ".csv":
+        if audio is not None or split != "all":
+            raise InputError("--audio and --split go with MusicCaps' or Song Describer's .csv as REF; leave them out")
+        return read_set(reference)
+    if audio is None:
+        raise InputError(f"{reference} holds no sound; name the folder that does with --audio")
+    items, missing = read_collection(reference, audio, split)
+    if missing:
+        note(f"{missing} of the {len(items) + missing} clips of {reference} are not in {audio}; they are left out")
+    return items
 
 
 def _is_set(generated: str) -> bool:
