@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,8 @@ def why_not(metric: str, reference: list[Item] | None, generated: list[Item], jo
     match metric:
         case "kl" if reference is None:
             return "the reference is statistics only"
+        case "kl" if find_spec("musicnn") is None:
+            return "the judge musicnn is not installed (pip install --no-deps musicnn==0.1.0)"
         case "chroma" if len(pairs(generated, reference or [])) < 2:
             return "no two clips have the names of reference clips"
         case "text" if not all(item.prompt for item in generated):
