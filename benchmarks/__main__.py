@@ -21,6 +21,7 @@ NAMES = {
     "musicgen-gpu": "published sizes of MusicGen on a GPU: steps a second against transformers, audiocraft, the floor",
     "retrieval": "do captions find their music, and music its captions; tokens, fusion, speed beside transformers",
     "tagging": "zero-shot tags of real recordings, beside musicnn's",
+    "evaluator": "Fréchet distance and FAD-infinity as sets grow and as sound gets worse, against SciPy; speed",
     "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
 }
 
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer samples: at most 10 minutes on 2 cores")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--model", help="a model's name or folder, instead of what ships")
-    parser.add_argument("--picture", type=Path, help="draw spectrograms into this file (codec)")
+    parser.add_argument("--picture", type=Path, help="draw spectrograms into this file (codec, evaluator)")
     parser.add_argument("--store", action="store_true", help="keep the lines in benchmarks/results/NAME.jsonl")
     chosen = parser.parse_args(arguments)
     if chosen.name == "list":

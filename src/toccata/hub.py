@@ -12,6 +12,7 @@ from toccata.weights import catalogue, store
 from toccata.weights.catalogue import Public
 
 if TYPE_CHECKING:
+    from toccata.evaluation.ears import Embedding, JointJudge
     from toccata.search.embedder import Embedder
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -149,6 +150,41 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
             found = store.fetched(public) if public else None
             return Embedder(clap, name, found.sha256 if found else published.sha256(folder))
     raise InputError(f"{name} compares no music with words (its family is {family}); choose a CLAP or a MuLan")
+
+
+def load_judge(name: str = "musicnn", device: str = "auto") -> "Embedding":
+    """Load what Fréchet distances are taken of: musicnn, a codec's latents, or a joint encoder."""
+    check_choices(device, "auto")
+    from toccata.evaluation.ears import CodecJudge, MusicnnJudge
+    from toccata.weights import checkpoint, published
+    from toccata.weights.device import pick_device
+
+    if name == "musicnn":
+        return MusicnnJudge()
+    folder, place = find(name), pick_device(device)
+    match family := _family(name, folder):
+        case "mulan" | "clap":
+            return load_joint_judge(name, device)
+        case "soundstream":
+            from toccata.codecs.soundstream import load_soundstream
+
+            return CodecJudge(load_soundstream(folder).to(place), name, checkpoint.sha256(folder))
+        case "encodec":
+            from toccata.codecs.encodec import load_encodec
+
+            sha256 = published.sha256(folder) if published.wrote(folder) else checkpoint.sha256(folder)
+            return CodecJudge(load_encodec(folder).to(place), name, sha256)
+    raise InputError(f"{name} embeds no music (its family is {family}); choose musicnn, a codec, a CLAP or a MuLan")
+
+
+def load_joint_judge(name: str = DEFAULT_JOINT, device: str = "auto") -> "JointJudge":
+    """Load a joint encoder as a judge of how well music fits its text."""
+    from toccata.encoders.mulan import MuLan
+    from toccata.evaluation.ears import JointJudge
+
+    embedder = load_embedder(name, device)
+    kind = "MuLan cycle consistency" if isinstance(embedder.encoder, MuLan) else "CLAP score"
+    return JointJudge(embedder, kind)
 
 
 def _family(name: str, folder: Path) -> str | None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from toccata.data.sounds import sounds_below
 from toccata.errors import InputError
-from toccata.search.folder import kept_at, library, sounds_below
+from toccata.search.folder import kept_at, library
 
 
 class Ear:

@@ -75,8 +75,9 @@ def search(
 
     Embeddings are kept on this machine, so only new and changed files are heard the next time.
     """
+    from toccata.data.sounds import sounds_below
     from toccata.hub import load_embedder
-    from toccata.search.folder import kept_at, library, sounds_below
+    from toccata.search.folder import kept_at, library
 
     sounds_below(folder)
     embedder = load_embedder(model, device)

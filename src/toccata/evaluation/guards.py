@@ -1,4 +1,4 @@
-"""Guards against sound that is no music: silence, noise, stuck notes. Mono waves of a few seconds or more."""
+"""Guards against sound that is no music: silence, noise, stuck notes, cut-off peaks. Waves of a few seconds or more."""
 
 from itertools import pairwise
 
@@ -8,6 +8,7 @@ import numpy as np
 _SILENCE_DB = -60.0
 _NOISE_FLATNESS = 0.8
 _STUCK_LIKENESS = 0.96
+MOST_CLIPPED = 1e-3
 
 
 def is_silent(wave_N: np.ndarray, sample_rate: int) -> bool:
@@ -69,3 +70,16 @@ def longest_still(wave_N: np.ndarray, sample_rate: int) -> float:
     alike = (smooth @ smooth.T > _STUCK_LIKENESS) & (length > 1.0)[:, None]
     runs = [int(np.argmin(row[at:])) if not row[at:].all() else len(row) - at for at, row in enumerate(alike)]
     return max(runs, default=0) / 10
+
+
+def clipped_share(samples_CN: np.ndarray) -> float:
+    """Share of the samples that lie in runs of three or more at one extreme value of 0.98 or above: cut-off peaks."""
+    if samples_CN.shape[-1] < 3:
+        return 0.0
+    loudest_C = np.abs(samples_CN).max(-1, keepdims=True)
+    full = (np.abs(samples_CN) >= loudest_C - 1e-4) & (loudest_C >= 0.98)
+    flat = full[:, 1:-1] & full[:, :-2] & full[:, 2:] & (np.sign(samples_CN[:, :-2]) == np.sign(samples_CN[:, 2:]))
+    inside = np.zeros_like(full)
+    for shift in range(3):
+        inside[:, shift : shift + flat.shape[1]] |= flat
+    return float(inside.mean())

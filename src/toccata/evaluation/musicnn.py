@@ -7,6 +7,7 @@ does not. Shapes: B patches of three seconds, T frames, M mel bands, D dimension
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from toccata.errors import WeightsError
 from toccata.evaluation.tensor_bundle import read_bundle
+from toccata.weights.checkpoint import sha256_of
 
 SAMPLE_RATE = 16000
 _HOP, _WINDOW, _BANDS = 256, 512, 96
@@ -109,7 +111,17 @@ def _patches(wave_N: np.ndarray, sample_rate: int) -> np.ndarray:
 @lru_cache(maxsize=1)
 def load_musicnn() -> Musicnn:
     """The network of the installed package; raises ``WeightsError`` where that is missing."""
+    return Musicnn(read_bundle(f"{_folder()}/"))
+
+
+@lru_cache(maxsize=1)
+def weights_sha256() -> str:
+    """The hash of the network's files; raises ``WeightsError`` where they are missing."""
+    return sha256_of([_folder() / ".index", _folder() / ".data-00000-of-00001"])
+
+
+def _folder() -> Path:
     found = find_spec("musicnn")
     if found is None or not found.submodule_search_locations:
         raise WeightsError("the judge musicnn is not installed; run: pip install --no-deps musicnn==0.1.0")
-    return Musicnn(read_bundle(f"{found.submodule_search_locations[0]}/MTT_musicnn/"))
+    return Path(found.submodule_search_locations[0]) / "MTT_musicnn"

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toccata.errors import InputError, ToccataError
+from toccata.data.sounds import cache_folder, sounds_below
+from toccata.errors import ToccataError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 _SAVE_EVERY = 30.0
 
 Progress = Callable[[float, float], None]
@@ -48,34 +48,10 @@ class _Known:
     row_D: np.ndarray
 
 
-def sounds_below(folder: Path) -> list[Path]:
-    """The sound files in ``folder`` and all folders in it, by name; raises ``InputError`` where there is none."""
-    return _walk(folder, [])
-
-
-def _walk(folder: Path, closed: list[Path]) -> list[Path]:
-    """``sounds_below``; folders that cannot be opened are added to ``closed``."""
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; give one with sound files")
-    found = [
-        Path(place) / name
-        for place, _, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename)))
-        for name in names
-        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-    ]
-    if not found:
-        raise InputError(f"{folder} holds no sound files ({', '.join(SUFFIXES)}); choose another folder")
-    return sorted(found)
-
-
 def kept_at(folder: Path, model: str) -> Path:
     """Where the embeddings of ``folder`` by a model, named by its hash, are kept on this machine."""
-    if home := os.environ.get("TOCCATA_HOME"):
-        cache = Path(home).expanduser()
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "toccata"
     name = hashlib.sha256(f"{model} ".encode() + os.fsencode(folder.resolve())).hexdigest()[:24]
-    return cache / "embeddings" / f"{name}.npz"
+    return cache_folder() / "embeddings" / f"{name}.npz"
 
 
 def library(
@@ -88,7 +64,7 @@ def library(
     """
     problems: list[str] = []
     closed: list[Path] = []
-    paths = _walk(folder, closed)
+    paths = sounds_below(folder, closed)
     known, fresh = _read(kept), dict[str, _Known]()
     dirty, saved = False, time.monotonic()
     try:

@@ -1,0 +1,154 @@
+"""The judges that an evaluation listens with. Each takes a clip at any rate, mixes it to mono and resamples it itself.
+
+Shapes: N samples (in waves) or rows of a clip, C channels, T frames, D dimensions, V labels.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toccata.audio.chroma import HOP, N_FFT, chromagram, strongest
+from toccata.audio.resample import resample, to_channels
+from toccata.clip import Clip
+from toccata.errors import InputError
+from toccata.evaluation import guards, structure
+from toccata.evaluation.hearing import Found
+from toccata.evaluation.judges import judge_key, judge_tempo
+from toccata.evaluation.musicnn import SAMPLE_RATE, load_musicnn, weights_sha256
+
+SHORTEST_SECONDS = 1.0
+_RESAMPLED = "mean of the channels, soxr HQ"
+
+
+class Embedding(Protocol):
+    """A judge that finds ``rows_ND``: what Fréchet distances are taken of."""
+
+    @property
+    def recipe(self) -> dict[str, Any]: ...
+
+    def hear(self, clip: Clip) -> Found: ...
+
+
+class Joint(Protocol):
+    """A joint encoder of music and text, as ``toccata.hub.load_embedder`` gives it."""
+
+    name: str
+    weights_sha256: str
+
+    def embed(self, clips: Clip, /) -> Tensor: ...
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor: ...
+
+
+def mono(clip: Clip, sample_rate: int) -> np.ndarray:
+    """The clip's wave_N at ``sample_rate`` Hz; raises ``InputError`` where it is shorter than a second."""
+    if clip.seconds < SHORTEST_SECONDS:
+        raise InputError(f"it lasts {clip.seconds:.2f} seconds, too short to be judged; give a second or more")
+    return resample(to_channels(clip.samples, 1), clip.sample_rate, sample_rate)[0]
+
+
+class MusicnnJudge:
+    """``rows_ND``: musicnn's embedding of every three seconds; ``logits_V``: of its 50 tags, the mean over these."""
+
+    def __init__(self) -> None:
+        self._network = load_musicnn()
+        self.recipe = {
+            "embedding": "musicnn", "weights_sha256": weights_sha256(), "sample_rate": SAMPLE_RATE,
+            "resampling": _RESAMPLED, "window_seconds": 2.992, "hop_seconds": 2.992, "width": 200,
+        }  # fmt: skip
+
+    def hear(self, clip: Clip) -> Found:
+        heard = self._network.listen(mono(clip, SAMPLE_RATE), SAMPLE_RATE)
+        # As far as float32 tells a probability from 0 or 1.
+        likely_BV = heard.tags_BV.astype(np.float64).clip(1e-7, 1 - 1e-7)
+        return {"rows_ND": heard.embedding_BD, "logits_V": np.log(likely_BV / (1 - likely_BV)).mean(0)}
+
+
+class JointJudge:
+    """``rows_ND``: one row for a clip, of unit length, however long it is, as the joint encoder embeds it."""
+
+    def __init__(self, joint: Joint, kind: str = "text fit") -> None:
+        """``kind`` is what the score is called: CLAP score, MuLan cycle consistency."""
+        self.joint, self.kind = joint, kind
+        self.recipe = {
+            "embedding": joint.name, "weights_sha256": joint.weights_sha256, "window_seconds": None,
+            "hop_seconds": None,
+        }  # fmt: skip
+
+    def hear(self, clip: Clip) -> Found:
+        mono(clip, clip.sample_rate)
+        return {"rows_ND": self.joint.embed(clip).numpy()}
+
+
+class CodecJudge:
+    """``rows_ND``: a codec's latents before quantising, the mean of each second."""
+
+    def __init__(self, codec: Any, name: str, weights_hash: str) -> None:
+        if getattr(codec.config, "audio_channels", 1) != 1:
+            raise InputError(f"{name} hears stereo only; choose a codec of mono sound to judge by")
+        self._codec, self._rate, self._frames = codec, codec.config.sample_rate, round(codec.config.frame_rate)
+        self.recipe = {
+            "embedding": name, "weights_sha256": weights_hash, "sample_rate": self._rate, "resampling": _RESAMPLED,
+            "window_seconds": 1.0, "hop_seconds": 1.0,
+        }  # fmt: skip
+
+    @torch.no_grad()
+    def hear(self, clip: Clip) -> Found:
+        wave_N = torch.from_numpy(mono(clip, self._rate))
+        device = next(self._codec.parameters()).device
+        latent_TD = self._codec.latents(wave_N[None, None].to(device))[0].cpu()
+        count = len(latent_TD) // self._frames
+        rows_ND = latent_TD[: count * self._frames].reshape(count, self._frames, -1).mean(1)
+        return {"rows_ND": rows_ND.numpy()}
+
+
+class SoundJudge:
+    """What needs no model: length, guards against what is no music, structure over time, a fingerprint."""
+
+    rate = 24_000
+    recipe = {"judge": "sound", "sample_rate": rate, "resampling": _RESAMPLED, "edition": 1}  # noqa: RUF012
+
+    def hear(self, clip: Clip) -> Found:
+        wave_N = mono(clip, self.rate)
+        frames_TM = structure.frames_of(wave_N, self.rate)
+        still = guards.longest_still(wave_N, self.rate) / (len(wave_N) / self.rate)
+        found = {
+            "seconds": clip.seconds,
+            "sounding": structure.sounding_seconds(wave_N, self.rate),
+            "sample_rate": clip.sample_rate,
+            "silent": guards.is_silent(wave_N, self.rate),
+            "noise": guards.is_noise(wave_N, self.rate),
+            "stuck": still >= 0.5,
+            "clipped": guards.clipped_share(clip.samples) > guards.MOST_CLIPPED,
+            "returns": structure.returns(frames_TM),
+            "change": structure.change(frames_TM),
+        }
+        fingerprint = structure.fingerprint(frames_TM)
+        return {name: np.array(value, np.float64) for name, value in found.items()} | {"fingerprint": fingerprint}
+
+
+class PulseJudge:
+    """``tempo`` (beats a minute), ``tonic`` (0-11) and ``minor`` by librosa; by far the slowest judge."""
+
+    recipe = {"judge": "tempo and key", "by": "librosa", "edition": 1}  # noqa: RUF012
+
+    def hear(self, clip: Clip) -> Found:
+        wave_N = mono(clip, 22_050)
+        key = judge_key(wave_N, 22_050)
+        return {
+            "tempo": np.array(judge_tempo(wave_N, 22_050)), "tonic": np.array(key.tonic), "minor": np.array(key.minor),
+        }  # fmt: skip
+
+
+class ChromaJudge:
+    """``hot_TC``: the strongest pitch class of each frame, none in silence, as MusicGen hears melodies, at 32 kHz."""
+
+    rate = 32_000
+    recipe = {"judge": "chroma", "sample_rate": rate, "resampling": _RESAMPLED, "window": N_FFT, "hop": HOP}  # noqa: RUF012
+
+    def hear(self, clip: Clip) -> Found:
+        chroma_CT = chromagram(torch.from_numpy(mono(clip, self.rate)), self.rate)
+        return {"hot_TC": strongest(chroma_CT, floor=1e-8).numpy().astype(np.int8)}
