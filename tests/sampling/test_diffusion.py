@@ -10,6 +10,7 @@ from toccata.sampling.diffusion import (
     COSINE,
     PATHS,
     STRAIGHT,
+    begun,
     ddim,
     denoiser,
     dpm_solver_2m,
@@ -56,7 +57,7 @@ def normals(count=20_000, seed=0):
 
 def error(solver, path, steps, start=0.9):
     x = torch.linspace(-2, 3, 11, dtype=torch.float64)
-    made = solver(expected_sound(path), x, even(steps, start), path)
+    made = solver(expected_sound(path), x, begun(even(steps), start), path)
     return (made - exact(path, x, start)).abs().max().item()
 
 
@@ -83,7 +84,7 @@ def test_twice_the_steps_leave_a_half_or_a_quarter_of_the_error(solver, order, p
 @EACH_PATH
 @pytest.mark.parametrize("solver", [dpm_solver_2m, lambda *told: ddim(*told, eta=1.0)], ids=["dpm", "ddim"])
 def test_solvers_with_fresh_noise_draw_the_right_distribution(solver, path):
-    made = solver(expected_sound(path), normals(), even(300, 1.0), path, noise_of(1))
+    made = solver(expected_sound(path), normals(), even(300), path, noise_of(1))
     assert made.mean().item() == pytest.approx(MEAN, abs=0.02)
     assert made.std().item() == pytest.approx(SPREAD, abs=0.02)
 
@@ -102,7 +103,7 @@ def test_ping_pong_forgets_all_noise_at_every_step(path):
 
 
 def test_fresh_noise_decides_and_its_seed_repeats():
-    told = expected_sound(COSINE), normals(5), even(8, 0.95), COSINE
+    told = expected_sound(COSINE), normals(5), even(8), COSINE
     a, b, c = (dpm_solver_2m(*told, noise_of(seed)) for seed in (1, 1, 2))
     assert torch.equal(a, b)
     assert not torch.allclose(a, c)
@@ -127,13 +128,19 @@ def test_a_velocity_is_the_slope_of_the_path(path):
 
 @pytest.mark.parametrize(
     "times",
-    [even(5), even(5, 0.6), even_log_snr(5), even_log_snr(5, 0.6), exponential(5, 0.3, 500), karras(5, 0.3, 500)],
+    [even(5), even_log_snr(5), exponential(5, 0.3, 500), karras(5, 0.3, 500), begun(even(7), 0.6)],
 )
 def test_times_fall_to_nothing(times):
     assert len(times) == 6
     assert 0 < times[0] <= 1
     assert times[-1] == 0
     assert all(a > b for a, b in pairwise(times))
+
+
+def test_a_later_start_keeps_the_times_after_it():
+    assert begun([1.0, 0.6, 0.3, 0.0], 1.0) == [1.0, 0.6, 0.3, 0.0]
+    assert begun([1.0, 0.6, 0.3, 0.0], 0.5) == [0.5, 0.3, 0.0]
+    assert begun([1.0, 0.6, 0.3, 0.0], 0.1) == [0.1, 0.0]
 
 
 def test_schedules_meet_their_bounds():

@@ -81,19 +81,18 @@ def guided(with_text: Tensor, without: Tensor, guidance: float, rescale: float =
     return led * (rescale * ratio + 1 - rescale)
 
 
-# Schedules: how the times of ``steps`` steps lie between ``start`` and 0. Sigma is noise / signal.
+# Schedules: how the times of ``steps`` steps lie. Sigma is noise / signal.
 
 
-def even(steps: int, start: float = 1.0) -> list[float]:
+def even(steps: int) -> list[float]:
     """Times evenly apart."""
-    return [start * (1 - i / steps) for i in range(steps + 1)]
+    return [1 - i / steps for i in range(steps + 1)]
 
 
-def even_log_snr(steps: int, start: float = 1.0, first: float = -6.0, last: float = 2.0) -> list[float]:
+def even_log_snr(steps: int, first: float = -6.0, last: float = 2.0) -> list[float]:
     """Times on ``STRAIGHT`` whose log signal-to-noise ratios lie evenly apart, as few-step models are run."""
-    first = first if start >= 1 else max(first, STRAIGHT.log_snr(start))
     ratios = [first + (last - first) * i / steps for i in range(1, steps)]
-    return [start, *(1 / (1 + math.exp(ratio)) for ratio in ratios), 0.0]
+    return [1.0, *(1 / (1 + math.exp(ratio)) for ratio in ratios), 0.0]
 
 
 def exponential(steps: int, low: float, high: float) -> list[float]:
@@ -109,6 +108,11 @@ def karras(steps: int, low: float, high: float, rho: float = 7.0) -> list[float]
 
 def _time(sigma: float) -> float:
     return math.atan(sigma) / _QUARTER
+
+
+def begun(times: Sequence[float], start: float) -> list[float]:
+    """What is left of ``times`` where sampling begins at ``start``, from a sound that has its share of noise."""
+    return [start, *(t for t in times if t < start)]
 
 
 # Solvers: from x at the first of ``times`` to x at the last.
