@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from toccata import GenerateOptions, InputError, Prompt
-from toccata.prompt import EditOptions
-from toccata.prompt import MAX_CHARACTERS
+from toccata.prompt import MAX_CHARACTERS, EditOptions
 
 
 def test_white_space_is_tidied_and_other_scripts_are_welcome():

@@ -112,7 +112,7 @@ PUBLIC = (
     Public(
         "stabilityai/stable-audio-open-small", "stable-audio", _STABILITY, 1_990_000_000, 44_100,
         ("model_config.json",),
-        note=f"{_GATED}; it reads texts with google-t5/t5-base, which is pulled by itself",
+        note=f"{_GATED}; it needs google-t5/t5-base too, to read texts with",
     ),
     Public("google-t5/t5-base", "t5", "Apache-2.0", 893_000_000, None, _TEXT),
     Public(
