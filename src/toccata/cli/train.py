@@ -14,13 +14,13 @@ import typer
 from toccata.errors import InputError
 
 EXAMPLE = "\b\nExample: toccata train codec --out runs/codec --preset mini --steps 2500 --set batch=8"
-RECIPES = ("clap", "codec", "mulan", "musicgen", "musiclm", "text", "w2vbert")
+RECIPES = ("autoencoder", "clap", "codec", "mulan", "musicgen", "musiclm", "text", "w2vbert")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="What to train: clap, codec, mulan, musicgen, musiclm, text or w2vbert.")
+        str, typer.Argument(help="What to train: autoencoder, clap, codec, mulan, musicgen, musiclm, text or w2vbert.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the model; an interrupted run goes on from what is there.")
