@@ -1,14 +1,19 @@
 """The autoencoder's recipe goes on exactly where it stopped, learns, and writes a codec that loads."""
 
+import functools
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from toccata.codecs.autoencoder import AutoencoderConfig, load_autoencoder
+from toccata.corpus import stream
 from toccata.corpus.stream import corpus_name
+from toccata.data.shards import ShardStore
 from toccata.errors import InputError
 from toccata.recipes import autoencoder
 from toccata.training.state import load_state
@@ -48,6 +53,17 @@ def test_it_resumes_exactly_and_its_codec_loads(recipe, tmp_path):
     assert codec.config.scale > 0
     assert codec.config == replace(TINY, scale=codec.config.scale)
     assert codec.encode(torch.zeros(1, 2, RATE)).shape == (1, 125, 4)
+
+
+def test_a_stereo_shard_can_be_kept_and_holds_both_sides(tmp_path, monkeypatch):
+    mixes = [np.random.default_rng(i).uniform(-0.5, 0.5, (2, 300 + i)).astype(np.float32) for i in range(4)]
+    monkeypatch.setattr(stream, "piece", lambda seed, number, sample_rate: SimpleNamespace(mix_CN=mixes[number]))
+    monkeypatch.setattr(stream, "labels", lambda made: {"captions": []})
+    store = ShardStore(tmp_path, functools.partial(stream.stereo_shard, seed=1, pieces=2))
+    tensors, records = store.read(1)
+    assert [record["samples"] for record in records] == [302, 303]
+    expected_NC = torch.from_numpy(np.concatenate(mixes[2:], axis=1).T)
+    assert torch.allclose(tensors["wave"].float() / 32767, expected_NC, atol=1e-4)
 
 
 def test_the_middle_and_the_side_are_two_sounds():

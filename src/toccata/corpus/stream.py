@@ -43,6 +43,6 @@ def stereo_shard(
     waves, records = [], []
     for number in range(index * pieces, (index + 1) * pieces):
         made = piece(seed, number, sample_rate=sample_rate)
-        waves.append(np.round(made.mix_CN.T * 32767).astype(np.int16))
+        waves.append(np.round(made.mix_CN.T * 32767).astype(np.int16, order="C"))
         records.append({"samples": len(waves[-1]), **labels(made)})
     return {"wave": torch.from_numpy(np.concatenate(waves))}, records
