@@ -22,7 +22,7 @@ from torch import nn
 
 from toccata import hub
 from toccata.cli.app import app
-from toccata.codecs import encodec, soundstream
+from toccata.codecs import autoencoder, encodec, soundstream
 from toccata.models.musicgen import config as musicgen
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.weights import checkpoint
@@ -49,6 +49,7 @@ _FAMILIES: dict[str, tuple[tuple[Any, ...], Any]] = {
         (encodec.encodec_mini, encodec.encodec_24khz, encodec.encodec_32khz, encodec.encodec_48khz),
         encodec.EnCodec,
     ),
+    "autoencoder": ((autoencoder.mini, autoencoder.half, autoencoder.full), autoencoder.Autoencoder),
 }
 _ORIGINS = {
     "recipe": "Recipe",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from toccata import GenerateOptions, InputError, Prompt
-from toccata.prompt import MAX_CHARACTERS
+from toccata.prompt import MAX_CHARACTERS, EditOptions
 
 
 def test_white_space_is_tidied_and_other_scripts_are_welcome():
@@ -94,3 +94,25 @@ def test_the_edges_of_the_ranges_and_numpy_numbers_pass():
     GenerateOptions(seconds=1, seed=0, count=1, guidance=0, temperature=0.01, top_k=0, top_p=0.001)
     GenerateOptions(seconds=600, seed=2**63 - 1, count=100, guidance=20, temperature=5, top_p=1)
     GenerateOptions(seconds=np.float32(3), seed=np.int64(3))  # type: ignore[arg-type]
+
+
+def test_parts_to_make_anew_are_put_in_order():
+    assert EditOptions(steps=1, strength=1, inpaint=((9, 10.5), (2, 4), (4, 5))).inpaint == ((2, 4), (4, 5), (9, 10.5))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"steps": 0}, "steps must be"),
+        ({"steps": 2.5}, "steps must be"),
+        ({"strength": 0}, "strength must be"),
+        ({"strength": 1.1}, "strength must be"),
+        ({"inpaint": ((2, 2),)}, "ends after it starts"),
+        ({"inpaint": ((0, 5), (4, 6))}, "overlap at 4 seconds"),
+        ({"inpaint": ((0, math.nan),)}, "must be a number"),
+        ({"inpaint": (4,)}, r"is \(from, to\) in seconds"),
+    ],
+)
+def test_edits_that_make_no_sense_are_refused(wrong: dict[str, Any], says: str):
+    with pytest.raises(InputError, match=says):
+        EditOptions(**wrong)

@@ -114,16 +114,34 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
             from toccata.models.musiclm.pipeline import load_pipeline
 
             return load_pipeline(folder, device, precision)
+        case "stable-audio":
+            from toccata.models.stable_audio.pipeline import load_pipeline
+
+            return load_pipeline(folder, device, precision)
+        case "stable-audio, published":
+            from toccata.models.stable_audio.public import load_public
+
+            return load_public(folder, name, _hash(name), device, precision, _t5())
         case "musicgen, published":
             from toccata.models.musicgen.public import load_public
 
-            public, t5 = catalogue.find(name), store.fetched(catalogue.get("t5-base"))
-            found = store.fetched(public) if public else None
-            sha256 = found.sha256 if found else ""
-            return load_public(folder, name, sha256, device, precision, t5.folder if t5 else None)
+            return load_public(folder, name, _hash(name), device, precision, _t5())
         case "mulan" | "clap":
             return load_embedder(name, device)
     raise InputError(f"{name} makes no music (its family is {family}); load one that does, such as {DEFAULT}")
+
+
+def _hash(name: str) -> str:
+    """What a public model's clips record as its weights' hash."""
+    public = catalogue.find(name)
+    found = store.fetched(public) if public else None
+    return found.sha256 if found else ""
+
+
+def _t5() -> Path | None:
+    """The folder of the T5 that layouts without a text encoder share, where it is here."""
+    found = store.fetched(catalogue.get("t5-base"))
+    return found.folder if found else None
 
 
 def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder":
@@ -188,9 +206,11 @@ def load_joint_judge(name: str = DEFAULT_JOINT, device: str = "auto") -> "JointJ
 
 
 def _family(name: str, folder: Path) -> str | None:
-    """What kind of model lies in ``folder``: toccata's own name for it, or "musicgen, published"."""
+    """What kind of model lies in ``folder``: toccata's own name for it, or "musicgen, published" and the like."""
     from toccata.weights import checkpoint, published
 
+    if any((folder / index).is_file() for index in ("model_index.json", "model_config.json")):
+        return "stable-audio, published"
     if (public := catalogue.find(name)) and "config.json" not in public.files:
         return public.family
     if published.wrote(folder):

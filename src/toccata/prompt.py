@@ -4,6 +4,7 @@ import numbers
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 from toccata.errors import InputError
@@ -96,6 +97,39 @@ class GenerateOptions:
             whole_number(self.top_k, "top_k", 0, 1_000_000)
         if self.top_p is not None:
             number(self.top_p, "top_p", 0.001, 1)
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """The numbers of models that draw a whole window at once; ``None`` leaves a choice to the model.
+
+    ``steps`` 1-1,000 of the solver. ``strength``, above 0 and up to 1, is how far from a recording the music goes.
+    ``inpaint`` names the parts of a recording that are made anew, as (from, to) in seconds; they are put in order, and
+    may not overlap.
+    """
+
+    steps: int | None = None
+    strength: float | None = None
+    inpaint: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.steps is not None:
+            whole_number(self.steps, "steps", 1, 1_000)
+        if self.strength is not None:
+            number(self.strength, "strength", 0.01, 1)
+        object.__setattr__(self, "inpaint", tuple(sorted(_region(part) for part in self.inpaint)))
+        for (_, end), (start, _) in pairwise(self.inpaint):
+            if start < end:
+                raise InputError(f"two parts to make anew overlap at {start:g} seconds; give them as one")
+
+
+def _region(part: object) -> tuple[float, float]:
+    if not isinstance(part, tuple | list) or len(part) != 2:
+        raise InputError(f"a part to make anew is (from, to) in seconds, such as (4, 8), not {part!r:.40}")
+    start, end = (number(value, "the time of a part to make anew", 0, MAX_SECONDS) for value in part)
+    if start >= end:
+        raise InputError(f"a part to make anew ends after it starts, not at {end:g} when it starts at {start:g}")
+    return start, end
 
 
 def number(value: object, name: str, low: float, high: float) -> float:

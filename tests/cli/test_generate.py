@@ -137,6 +137,16 @@ def test_the_model_gets_what_was_asked_and_no_more(toccata, model):
         (["piano", "--device", "tpu"], "device"),
         (["piano", "--precision", "fp8"], "precision"),
         (["piano", "--continue", "no.wav"], "no.wav"),
+        (["piano", "--init", "no.wav"], "no.wav"),
+        (["piano", "--init", "a.wav", "--continue", "b.wav"], "two ways"),
+        (["piano", "--strength", "0.5"], "--init FILE"),
+        (["piano", "--inpaint", "1:2"], "--init FILE"),
+        (["piano", "--init", "a.wav", "--inpaint", "1-2"], '"FROM:TO"'),
+        (["piano", "--init", "a.wav", "--inpaint", "1:2:3"], '"FROM:TO"'),
+        (["piano", "--init", "a.wav", "--inpaint", "2:1"], "ends after it starts"),
+        (["piano", "--init", "a.wav", "--inpaint", "1:nan"], "must be a number"),
+        (["piano", "--init", "a.wav", "--strength", "2"], "strength"),
+        (["piano", "--steps", "0"], "steps"),
         (["piano", "--negative", ""], "negative"),
         (["piano", "--volume", "11"], "--volume"),
         ([], "prompt"),
@@ -177,6 +187,23 @@ def test_a_recording_is_continued_where_the_model_can(toccata, model, monkeypatc
     assert toccata("generate", "--seed", "7", "--continue", "a.wav")[0] == 0
     assert Path("after-a-7.wav").is_file()
     assert np.isfinite(soundfile.read("b.wav")[0]).all()
+
+
+def test_a_recording_is_edited_where_the_model_can(toccata, model, monkeypatch):
+    toccata("generate", "piano", "-o", "a.wav", "--seconds", 12)
+    edit = ("--init", "a.wav", "--inpaint", "9:10.5", "--inpaint", "2:4", "--strength", "0.5", "--steps", 20)
+    code, _, err = toccata("generate", "piano", "-o", "b.wav", *edit)
+    assert code == 2
+    assert "humming takes no --init; leave it out or choose" in err
+    monkeypatch.setattr(model, "takes", {"init", "inpaint", "strength", "steps"}, raising=False)
+    assert toccata("generate", "piano", "-o", "b.wav", "--seed", 1, *edit)[0] == 0
+    asked = model.asked[-1]
+    assert asked.pop("prompt").text == "piano"
+    regions = ((2.0, 4.0), (9.0, 10.5))
+    expected = {"seconds": 12, "seed": 1, "init": Path("a.wav"), "inpaint": regions, "strength": 0.5, "steps": 20}
+    assert asked == expected
+    assert toccata("generate", "piano", "-o", "b.wav", "--init", "a.wav", "--seconds", 3)[0] == 0
+    assert model.asked[-1]["seconds"] == 3
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,17 @@ def test_without_a_terminal_the_licence_has_to_be_accepted_by_an_option(toccata,
     assert not local.requests
 
 
+def test_a_model_without_a_config_json_is_shown_by_the_settings_it_has(toccata, local: LocalHub):
+    name = "stabilityai/stable-audio-open-small"
+    local.files[name] = {"model_config.json": b'{"sample_size": 7}', "model.safetensors": FILES["model.safetensors"]}
+    code, _, err = toccata("models", "pull", name, "--yes")
+    assert code == 0
+    assert "consent" in err
+    code, out, _ = toccata("models", "show", name, "--json")
+    assert code == 0
+    assert json.loads(out)["config"] == {"sample_size": 7}
+
+
 def test_a_licence_that_is_declined_fetches_nothing(toccata, local: LocalHub, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     code, _, err = toccata("models", "pull", T5)

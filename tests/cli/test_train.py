@@ -54,7 +54,7 @@ def test_settings_reach_the_recipe_and_the_rest_is_its_own(toccata, asked):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["codex"], "choose one of clap, codec"),
+        (["codex"], "choose one of autoencoder, clap, codec"),
         (["codec", "--preset", "mini"], "no setting 'preset'"),
         (["codec", "--set", "batches=3"], "no setting 'batches'"),
         (["codec", "--set", "batches"], "NAME=VALUE"),

@@ -11,7 +11,7 @@ import toccata
 from toccata.clip import Clip
 from toccata.errors import InputError, WeightsError
 from toccata.models.musicgen import public
-from toccata.weights import catalogue, store
+from toccata.weights import catalogue, device, store
 
 transformers = pytest.importorskip("transformers")
 
@@ -145,7 +145,7 @@ def test_truncated_and_foreign_weights_are_refused(pair, tmp_path):
 
 def test_what_is_too_big_says_how_much_it_needs(pair, monkeypatch):
     _, folder = pair
-    monkeypatch.setattr(public, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(device, "free_memory", lambda device: 1000)
     with pytest.raises(InputError, match=r"needs about 0.0 GiB .* choose --precision bf16"):
         toccata.load(str(folder))
 

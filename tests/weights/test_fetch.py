@@ -220,6 +220,18 @@ def test_weights_that_a_publisher_names_his_own_way_arrive_beside_their_list(hub
     assert len(found.sha256) == 64
 
 
+def test_a_model_in_several_folders_arrives_in_them_and_its_other_layout_does_not(hub: LocalHub):
+    name, small = "stabilityai/stable-audio-open-1.0", b"{}"
+    parts = [f"{part}/diffusion_pytorch_model.safetensors" for part in ("transformer", "vae", "projection_model")]
+    weights = {file: save({file: torch.ones(300)}) for file in [*parts, "text_encoder/model.safetensors"]}
+    needed = dict.fromkeys(model(name).files, small) | weights
+    hub.files[name] = needed | {"model.safetensors": WEIGHTS, "model.ckpt": WEIGHTS, "model_config.json": small}
+    folder = fetch(name, endpoint=hub.url)
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == needed.keys()
+    for file, data in needed.items():
+        assert (folder / file).read_bytes() == data
+
+
 def test_a_name_that_is_not_public_or_not_supported_is_told(hub: LocalHub):
     with pytest.raises(InputError, match="did you mean facebook/musicgen-small"):
         fetch("facebook/musicgen-smal", endpoint=hub.url)

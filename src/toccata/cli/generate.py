@@ -6,6 +6,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ import typer
 
 from toccata.cli.progress import note, progress
 from toccata.errors import InputError, OutputError
-from toccata.prompt import GenerateOptions, Prompt
+from toccata.prompt import MAX_SECONDS, EditOptions, GenerateOptions, Prompt
 
 if TYPE_CHECKING:
     from toccata.clip import Clip, Generator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 EXAMPLE = '\b\nExample: toccata generate "warm lo-fi piano over a slow boom-bap beat" -o out.wav --seconds 12 --seed 7'
 _RANDOM_SEEDS = 2**31
 _SLUG_CHARACTERS = 40
+_DEFAULT_SECONDS = 10.0
+_TRY_STABLE_AUDIO = "leave it out or choose a --model that does, such as stabilityai/stable-audio-open-1.0"
 
 
 def generate(
@@ -32,7 +35,9 @@ def generate(
             "-o", "--output", help="File: .wav .flac .ogg .mp3; - is WAV on stdout. [default: PROMPT-SEED.wav]"
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Length, 1-600.")] = 10.0,
+    seconds: Annotated[
+        float | None, typer.Option(help="Length, 1-600. [default: 10, or as long as --init]", show_default=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same music. [default: drawn at random]")] = None,
     count: Annotated[int, typer.Option(help="Clips to make, with seeds SEED, SEED+1, ...: NAME-1, NAME-2, ...")] = 1,
     model: Annotated[str, typer.Option(help="A model's name (toccata models list) or folder.")] = "musicgen-mini",
@@ -45,6 +50,16 @@ def generate(
     ] = None,
     continue_: Annotated[
         Path | None, typer.Option("--continue", help="Sound file to go on from; MusicLM needs no prompt for that.")
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Sound file that the music begins from (models of the family stable-audio).")
+    ] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="How far to go from --init, up to 1. [default: 0.7; with --inpaint 1]")
+    ] = None,
+    inpaint: Annotated[
+        list[str] | None,
+        typer.Option(help='"FROM:TO" in seconds: make that part of --init anew, keep the rest; once for each part.'),
     ] = None,
     story: Annotated[
         list[str] | None,
@@ -61,6 +76,9 @@ def generate(
     top_p: Annotated[
         float | None, typer.Option(help="Choose from the likeliest tokens of this summed probability.")
     ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of a diffusion model, 1-1000: more is finer and slower.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, int8 or int4.")] = "auto",
     stream: Annotated[bool, typer.Option("--stream", help="With -o -, write sound as it is made.")] = False,
@@ -68,7 +86,9 @@ def generate(
 ) -> None:
     """Make music from a text."""
     seed = secrets.randbelow(_RANDOM_SEEDS) if seed is None else seed
-    options = GenerateOptions(seconds, seed, count, _guidance(guidance), temperature, top_k, top_p)
+    length = _DEFAULT_SECONDS if seconds is None else seconds
+    options = GenerateOptions(length, seed, count, _guidance(guidance), temperature, top_k, top_p)
+    edits = _edits(init, EditOptions(steps, strength, _regions(inpaint or [])), continue_)
     asked = None if continue_ and not (prompt or story or negative) else _asked(prompt, story or [], negative)
     named = asked.text if asked else f"after {continue_.stem if continue_ else ''}"
     outputs = _outputs(output, named, seed, count, as_json)
@@ -76,12 +96,14 @@ def generate(
 
     hub.check_choices(device, precision)
     hub.find(model)
-    for reference in (melody, continue_):
+    for reference in (melody, continue_, init):
         if reference is not None:
-            _check_reference(reference)
+            own = _seconds_of(reference)
+            if reference is init and seconds is None:
+                options = replace(options, seconds=min(own, MAX_SECONDS))
     note(f"loading {model}")
     generator = hub.load(model, device, precision)
-    make = _maker(generator, asked, options, melody, continue_, stream)
+    make = _maker(generator, asked, options, edits, melody, continue_, stream)
     for i, target in enumerate(outputs):
         _make_one(make, options.seconds, seed + i, target, as_json)
 
@@ -94,6 +116,24 @@ def _guidance(text: str | None) -> float | tuple[float, float] | None:
     except ValueError:
         raise InputError(f'--guidance takes a number, or two as in "5:1.5", not {text!r:.40}') from None
     return (first, last[0]) if last else first
+
+
+def _regions(texts: list[str]) -> tuple[tuple[float, float], ...]:
+    try:
+        return tuple((float(start), float(end)) for start, end in (text.split(":") for text in texts))
+    except ValueError:
+        raise InputError(f'--inpaint takes "FROM:TO" in seconds, such as "4:8", not {" ".join(texts)!r:.60}') from None
+
+
+def _edits(init: Path | None, edit: EditOptions, reference: Path | None) -> dict[str, Any]:
+    """What was chosen of the options that only some models take, by its name there."""
+    if init is None and (edit.strength is not None or edit.inpaint):
+        what = "--inpaint" if edit.inpaint else "--strength"
+        raise InputError(f"{what} changes a recording; name it with --init FILE")
+    if init is not None and reference is not None:
+        raise InputError("--init and --continue are two ways with a recording; leave one of them out")
+    chosen = {"steps": edit.steps, "init": init, "strength": edit.strength, "inpaint": edit.inpaint or None}
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def _asked(prompt: str | None, story: list[str], negative: str | None) -> Prompt:
@@ -137,16 +177,19 @@ def _slug(prompt: str) -> str:
     return "-".join(words)[:_SLUG_CHARACTERS].rstrip("-")
 
 
-def _check_reference(path: Path) -> None:
+def _seconds_of(path: Path) -> float:
+    """How long a sound file is, which has to be one."""
     from toccata.audio.io import read
 
-    read(path)
+    samples, rate = read(path)
+    return samples.shape[1] / rate
 
 
 def _maker(
     generator: "Generator",
     prompt: Prompt | None,
     options: GenerateOptions,
+    edits: dict[str, Any],
     melody: Path | None,
     reference: Path | None,
     stream: bool,
@@ -154,6 +197,10 @@ def _maker(
     """A function of (seed, progress) that makes one clip, in parts with ``stream``."""
     names = ("guidance", "temperature", "top_k", "top_p")
     chosen: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
+    foreign = edits.keys() - getattr(generator, "takes", frozenset())
+    if foreign:
+        raise InputError(f"{generator.name} takes no --{min(foreign)}; {_TRY_STABLE_AUDIO}")
+    chosen |= edits
     if melody is not None:
         chosen["melody"] = melody
     if stream:

@@ -38,7 +38,7 @@ def list_models(as_json: AsJson = False) -> None:
     for row in rows:
         here = "yes" if row["here"] else "no" if row["supported"] else "not supported yet"
         sizes = f"{_size(row['bytes']):>8} {row['sample_rate'] or '-':>6}"
-        print(f"{row['name']:38} {row['family']:12} {sizes} {row['licence']:13} {here}")
+        print(f"{row['name']:38} {row['family']:12} {sizes} {row['licence']:22} {here}")
 
 
 @app.command(epilog=SHOW_EXAMPLE)
@@ -59,7 +59,8 @@ def show(
 
         config = stems.read_settings(folder)
     else:
-        config = published.read_settings(folder) if found else checkpoint.read_config(folder)
+        settings = public.files[0] if public else "config.json"
+        config = published.read_settings(folder, settings) if found else checkpoint.read_config(folder)
     sha256 = found.sha256 if found else checkpoint.sha256(folder)
     shown = {"name": name, "folder": str(folder), "weights_sha256": sha256, "config": config}
     if as_json:

@@ -14,13 +14,16 @@ import typer
 from toccata.errors import InputError
 
 EXAMPLE = "\b\nExample: toccata train codec --out runs/codec --preset mini --steps 2500 --set batch=8"
-RECIPES = ("clap", "codec", "mulan", "musicgen", "musiclm", "text", "w2vbert")
+RECIPES = ("autoencoder", "clap", "codec", "mulan", "musicgen", "musiclm", "stable-audio", "text", "w2vbert")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="What to train: clap, codec, mulan, musicgen, musiclm, text or w2vbert.")
+        str,
+        typer.Argument(
+            help="What to train: autoencoder, clap, codec, mulan, musicgen, musiclm, stable-audio, text or w2vbert."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the model; an interrupted run goes on from what is there.")
@@ -45,7 +48,7 @@ def train(
     }  # fmt: skip
     settings = {name: str(value) for name, value in given.items() if value is not None}
     settings |= dict(_pair(text) for text in others or ())
-    run = import_module(f"toccata.recipes.{recipe}").train
+    run = import_module(f"toccata.recipes.{recipe.replace('-', '_')}").train
     options = _options(run, recipe, settings)
     with redirect_stdout(sys.stderr):  # a recipe tells what it does; stdout is for data
         run(options)

@@ -1,4 +1,4 @@
-"""Shards of freshly rendered band pieces for the recipes: mono sound, score rolls and captions."""
+"""Shards of freshly rendered band pieces for the recipes: sound, mono or stereo, score rolls and captions."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from torch import Tensor
 from toccata.corpus.band import EDITION, labels, piece, score_roll
 
 ROLL_RATE = 25
-PIECES = 32
+PIECES, STEREO_PIECES = 32, 8
 
 
 def corpus_name(seed: int) -> str:
@@ -34,3 +34,15 @@ def audio_shard(
         records.append({"samples": len(mono), "frames": frames, **labels(made)})
     tensors = {"wave": torch.from_numpy(np.concatenate(waves)), "roll": torch.from_numpy(np.concatenate(rolls))}
     return tensors, records
+
+
+def stereo_shard(
+    index: int, seed: int, pieces: int = STEREO_PIECES, sample_rate: int = 44100
+) -> tuple[dict[str, Tensor], list[dict]]:
+    """As ``audio_shard``, in stereo and without rolls: ``wave`` is int16, (samples, 2)."""
+    waves, records = [], []
+    for number in range(index * pieces, (index + 1) * pieces):
+        made = piece(seed, number, sample_rate=sample_rate)
+        waves.append(np.round(made.mix_CN.T * 32767).astype(np.int16, order="C"))
+        records.append({"samples": len(waves[-1]), **labels(made)})
+    return {"wave": torch.from_numpy(np.concatenate(waves))}, records

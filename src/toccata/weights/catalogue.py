@@ -14,11 +14,13 @@ _LINKS = {
     "CC-BY-NC-4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
     "MIT": "https://opensource.org/license/mit",
     "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+    "Stability-AI-Community": "https://stability.ai/community-license-agreement",
 }
 _SENTENCES = {
     "CC-BY-NC-4.0": "Free to use and change with attribution, but not commercially.",
     "MIT": "Free for any use, with its notice.",
     "Apache-2.0": "Free for any use, with its notice.",
+    "Stability-AI-Community": "Free to use and change, also in business up to 1 million US dollars of revenue a year.",
 }
 
 
@@ -57,7 +59,13 @@ _CODEC = _FEATURES = ("config.json", "preprocessor_config.json")
 _TEXT = ("config.json", "tokenizer.json")
 _MUSICGEN = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json")
 _CLAP = ("config.json", "preprocessor_config.json", "tokenizer.json")
-_NONE = "not stated"
+_DIFFUSERS = (
+    "model_index.json", "transformer/config.json", "vae/config.json", "projection_model/config.json",
+    "scheduler/scheduler_config.json", "text_encoder/config.json", "tokenizer/tokenizer.json",
+    "tokenizer/tokenizer_config.json",
+)  # fmt: skip
+_NONE, _STABILITY = "not stated", "Stability-AI-Community"
+_GATED = "its publisher asks for consent on its page before it can be fetched"
 
 
 def _musicgen(name: str, size: float) -> Public:
@@ -96,6 +104,16 @@ PUBLIC = (
     _clap("clap-htsat-unfused", 617),
     _clap("larger_clap_music", 778),
     _clap("larger_clap_general", 778),
+    Public(
+        "stabilityai/stable-audio-open-1.0", "stable-audio", _STABILITY, 5_290_000_000, 44_100, _DIFFUSERS,
+        note=_GATED,
+        weights=r"(transformer|vae|projection_model)/diffusion_pytorch_model\.safetensors|text_encoder/model\.safetensors",
+    ),
+    Public(
+        "stabilityai/stable-audio-open-small", "stable-audio", _STABILITY, 1_990_000_000, 44_100,
+        ("model_config.json",),
+        note=f"{_GATED}; it needs google-t5/t5-base too, to read texts with",
+    ),
     Public("google-t5/t5-base", "t5", "Apache-2.0", 893_000_000, None, _TEXT),
     Public(
         "facebook/w2v-bert-2.0", "w2v-bert-2.0", "MIT", 2_320_000_000, 16_000, _FEATURES,

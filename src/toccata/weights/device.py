@@ -1,4 +1,7 @@
-"""Where a model runs."""
+"""Where a model runs, and whether it fits there."""
+
+import os
+from pathlib import Path
 
 import torch
 
@@ -17,3 +20,26 @@ def pick_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError):
         raise InputError(f"the device {device!r} is not available here; use --device auto or cpu") from None
     return place
+
+
+def check_memory(name: str, needed: int, dtype: torch.dtype, device: torch.device) -> None:
+    """Raise ``InputError`` where a model that needs that many bytes cannot fit into what memory is free."""
+    free = free_memory(device)
+    if free is None or needed <= free:
+        return
+    smaller = "a smaller model" if dtype != torch.float32 else "--precision bf16 (half of it), or a smaller model"
+    sizes = f"{needed / 2**30:.1f} GiB of memory in this precision, and {free / 2**30:.1f} GiB are free"
+    raise InputError(f"{name} needs about {sizes}; choose {smaller}")
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can be had on ``device``; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -3,7 +3,6 @@
 Shapes: B batch, C channels (2), K codebooks, T frames, N samples.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from itertools import tee
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from toccata.codecs.encodec import EnCodec, encodec_from_audiocraft, encodec_from_transformers
 from toccata.encoders.t5 import T5Encoder, load_t5
-from toccata.errors import InputError, WeightsError
+from toccata.errors import WeightsError
 from toccata.models.musicgen.config import MusicGenConfig, small
 from toccata.models.musicgen.decoders import fast_decoder, loading_dtype, pick_precision
 from toccata.models.musicgen.network import MusicGenNetwork
@@ -25,7 +24,7 @@ from toccata.models.musicgen.published import (
     from_transformers,
 )
 from toccata.weights import published
-from toccata.weights.device import pick_device
+from toccata.weights.device import check_memory, pick_device
 
 AUDIOCRAFT, AUDIOCRAFT_CODEC = "state_dict.safetensors", "compression_state_dict.safetensors"
 HEADROOM, HEADROOM_WHILE_QUANTISING = 1.25, 1.6  # of the bytes that are read; see benchmarks/musicgen_whole.py
@@ -121,26 +120,3 @@ def assigned(config: MusicGenConfig, tensors: dict[str, Tensor], source: Path) -
             raise WeightsError(f"the weights in {source} are of another model: they have another shape for {name!r}")
     network.load_state_dict(tensors, assign=True)
     return network.requires_grad_(False)
-
-
-def check_memory(name: str, needed: int, dtype: torch.dtype, device: torch.device) -> None:
-    """Raise ``InputError`` where a model that needs that many bytes cannot fit into what memory is free."""
-    free = free_memory(device)
-    if free is None or needed <= free:
-        return
-    smaller = "a smaller model" if dtype != torch.float32 else "--precision bf16 (half of it), or a smaller model"
-    sizes = f"{needed / 2**30:.1f} GiB of memory in this precision, and {free / 2**30:.1f} GiB are free"
-    raise InputError(f"{name} needs about {sizes}; choose {smaller}")
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that can be had on ``device``; None where the system does not say."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return None

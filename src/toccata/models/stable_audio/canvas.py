@@ -1,0 +1,94 @@
+"""What a piece begins from, which of it stays, and the windows that it is drawn in.
+
+Shapes: T latent frames, D latent width, C channels, N samples.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+OVERLAP = 0.25  # of a window, that it hears again of the one before
+SEAM_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """``frames`` of a piece. ``sound_TD`` and ``keep_T`` go on for a window beyond its end, where silence is."""
+
+    frames: int
+    sound_TD: Tensor
+    keep_T: Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames from ``first`` on, of which those from ``made`` to ``until`` are new; all of them kept if ``copied``."""
+
+    first: int
+    made: int
+    until: int
+    copied: bool = False
+
+
+def empty(frames: int, window: int, latent: int) -> Canvas:
+    """Nothing to begin from, nothing to keep."""
+    return Canvas(frames, torch.zeros(frames + window, latent), torch.zeros(frames + window, dtype=torch.bool))
+
+
+def begun_with(sound_TD: Tensor, silence_D: Tensor, frames: int, window: int) -> Canvas:
+    """``sound_TD`` cut or filled up with silence; nothing of it is kept."""
+    there_TD, whole = sound_TD[:frames], frames + window
+    filled_TD = torch.cat([there_TD, silence_D.expand(whole - len(there_TD), -1)])
+    return Canvas(frames, filled_TD, torch.zeros(whole, dtype=torch.bool))
+
+
+def kept_outside(canvas: Canvas, regions: Sequence[tuple[float, float]], rate: float) -> Canvas:
+    """``canvas`` of which all stays but the ``regions``, in seconds at ``rate`` frames each, to whole frames.
+
+    What lies beyond the piece's end stays silent unless a region goes up to there.
+    """
+    keep_T = torch.ones_like(canvas.keep_T)
+    for start, end in regions:
+        keep_T[int(start * rate) : min(-int(-end * rate // 1), canvas.frames)] = False
+    keep_T[canvas.frames :] = keep_T[canvas.frames - 1]
+    return Canvas(canvas.frames, canvas.sound_TD, keep_T)
+
+
+def windows(canvas: Canvas, window: int, changes: Sequence[int]) -> Iterator[Window]:
+    """The windows that make a canvas whole, in order; where the text ``changes`` a new one begins.
+
+    Each hears again the end of what is there; the last ones lie so that they end with the piece.
+    """
+    made, frames = 0, canvas.frames
+    while made < frames:
+        free = torch.nonzero(~canvas.keep_T[made:frames]).flatten()
+        start = made + int(free[0]) if len(free) else frames
+        if start > made:
+            yield Window(made, made, start, copied=True)
+            made = start
+            continue
+        first = max(min(made - int(OVERLAP * window), frames - window), 0)
+        until = min([first + window, frames, *(at for at in changes if at > made)])
+        yield Window(first, made, until)
+        made = until
+
+
+def pasted(
+    new_CN: np.ndarray, old_CN: np.ndarray, first: int, regions: Sequence[tuple[float, float]], rate: int
+) -> np.ndarray:
+    """``new_CN``, from sample ``first`` of the piece on, inside the regions, and ``old_CN``, the whole, outside them.
+
+    One fades into the other within a seam at either end of a region, inside of it.
+    """
+    place_N = np.arange(first, first + new_CN.shape[1])
+    share_N = np.zeros(new_CN.shape[1], np.float32)
+    for start, end in regions:
+        inside_N = np.minimum(place_N - start * rate, end * rate - place_N) / (SEAM_SECONDS * rate)
+        share_N = np.maximum(share_N, np.clip(inside_N, 0, 1))
+    old = np.zeros_like(new_CN)
+    there = old_CN[:, first : first + new_CN.shape[1]]
+    old[:, : there.shape[1]] = there
+    return (old + share_N * (new_CN - old)).astype(np.float32)

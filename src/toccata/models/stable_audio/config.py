@@ -1,0 +1,91 @@
+"""Sizes of Stable Audio and how it samples: Stable Audio Open 1.0 and small as published, and the mini."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from toccata.nn.dit import DiTSizes
+
+START, TOTAL = "seconds_start", "seconds_total"
+
+
+@dataclass(frozen=True)
+class DiffusionSampling:
+    """How latents are drawn: see ``models/stable_audio/drawing.py`` for the names of solvers and schedules.
+
+    ``low`` and ``high`` bound the sigmas of the schedules "exponential" and "karras".
+    """
+
+    solver: str = "dpm-2m-sde"
+    schedule: str = "exponential"
+    steps: int = 100
+    guidance: float = 7.0
+    rescale: float = 0.0
+    low: float = 0.3
+    high: float = 500.0
+
+
+@dataclass(frozen=True)
+class StableAudioConfig:
+    """The defaults are Stable Audio Open 1.0's.
+
+    ``objective`` is "v" or "rectified-flow". ``timing`` names what each crop is told of itself: where in its piece it
+    starts, and how long the whole is; ``numbers`` chooses how: "fourier" features of a number (Open) or a learnt
+    "table" of whole seconds (arXiv 2402.04825, section 3.3). ``window`` counts latent frames; texts have
+    ``text_tokens``, the last of them zeros.
+    """
+
+    dit: DiTSizes = field(default_factory=DiTSizes)
+    objective: str = "v"
+    window: int = 1024
+    text_width: int = 768
+    text_tokens: int = 128
+    timing: tuple[str, ...] = (START, TOTAL)
+    numbers: str = "fourier"
+    longest: float = 512.0
+    condition_dropout: float = 0.1
+    sampling: DiffusionSampling = field(default_factory=DiffusionSampling)
+
+
+def open_1_0() -> StableAudioConfig:
+    """Stable Audio Open 1.0: 1.06B parameters, 47.6 s."""
+    return StableAudioConfig()
+
+
+def open_small() -> StableAudioConfig:
+    """Stable Audio Open Small (arXiv 2505.08175): 340M parameters, 11.9 s, post-trained to 8 steps without guidance."""
+    return StableAudioConfig(
+        dit=DiTSizes(width=1024, layers=16, heads=8, context=1024, whole=768, normed=True),
+        objective="rectified-flow",
+        window=256,
+        text_tokens=64,
+        timing=(TOTAL,),
+        longest=256.0,
+        sampling=few_steps(),
+    )
+
+
+def few_steps() -> DiffusionSampling:
+    """As models that were distilled to few steps are run."""
+    return DiffusionSampling(solver="ping-pong", schedule="even-log-snr", steps=8, guidance=1.0)
+
+
+def mini() -> StableAudioConfig:
+    """stable-audio-mini: 12 s of autoencoder-mini's latents, words by text-mini, the paper's table of seconds."""
+    return StableAudioConfig(
+        dit=DiTSizes(latent=32, width=320, layers=10, heads=5, tokens=256, context=320, whole=512, normed=True),
+        objective="rectified-flow",
+        window=259,
+        text_width=256,
+        text_tokens=24,
+        numbers="table",
+        longest=128.0,
+        sampling=DiffusionSampling(solver="dpm-2m", schedule="even", steps=25, guidance=4.0),
+    )
+
+
+def read_config(said: Mapping[str, Any]) -> StableAudioConfig:
+    """The configuration that was saved as ``asdict``; raises ``KeyError`` or ``TypeError`` where it was none."""
+    parts = {"dit": DiTSizes(**said["dit"]), "sampling": DiffusionSampling(**said["sampling"])}
+    fields: dict[str, Any] = {**said, **parts, "timing": tuple(said["timing"])}
+    return StableAudioConfig(**fields)

@@ -1,0 +1,280 @@
+"""Text to stereo music with Stable Audio: text encoder, diffusion model and autoencoder joined; exact lengths, editing.
+
+Shapes: T latent frames, D latent width, C channels, N samples.
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Protocol, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toccata.audio import resample
+from toccata.clip import Clip, Progress, in_parts, sound
+from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
+from toccata.encoders.features import TextFeatures
+from toccata.encoders.text import load_text_encoder
+from toccata.errors import InputError, WeightsError
+from toccata.models.stable_audio.canvas import Canvas, Window, begun_with, empty, kept_outside, pasted, windows
+from toccata.models.stable_audio.config import START, TOTAL, DiffusionSampling, read_config
+from toccata.models.stable_audio.drawing import Start, draw_latents
+from toccata.models.stable_audio.network import StableAudioNetwork, seconds_of
+from toccata.nn.dit import DiTCondition
+from toccata.prompt import MAX_SECONDS, EditOptions, GenerateOptions, Prompt
+from toccata.weights import checkpoint
+from toccata.weights.compact import compact, expand
+from toccata.weights.device import pick_device
+from toccata.weights.parts import find_part
+
+DEFAULT_STRENGTH = 0.7
+SILENT_FRAMES = 64  # more than the encoder sees, so that the middle one knows of silence only
+
+
+class TextReader(Protocol):
+    """What Stable Audio needs of a text encoder."""
+
+    def encode(self, texts: list[str]) -> TextFeatures: ...
+
+
+class StableAudio:
+    """A loaded Stable Audio; see ``toccata.clip.Generator`` for what ``generate`` promises."""
+
+    takes = frozenset({"steps", "init", "strength", "inpaint"})
+
+    def __init__(
+        self,
+        network: StableAudioNetwork,
+        codec: Autoencoder,
+        text: TextReader,
+        name: str = "stable-audio",
+        weights_sha256: str = "",
+    ) -> None:
+        self.network, self.codec, self.text = network.eval(), codec.eval(), text
+        self.name, self.weights_sha256 = name, weights_sha256
+        self.config = network.config
+
+    @property
+    def sample_rate(self) -> int:
+        return self.codec.config.sample_rate
+
+    @overload
+    def generate(
+        self, prompt: str | Prompt, seconds: float | None = None, seed: int | None = None, **options: Any
+    ) -> Clip: ...
+
+    @overload
+    def generate(
+        self, prompt: Sequence[str | Prompt], seconds: float | None = None, seed: int | None = None, **options: Any
+    ) -> list[Clip]: ...
+
+    def generate(
+        self,
+        prompt: str | Prompt | Sequence[str | Prompt],
+        seconds: float | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Clip | list[Clip]:
+        """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
+
+        ``options``: guidance as in ``GenerateOptions``; steps, strength and inpaint as in ``EditOptions``; init, a
+        sound file or a clip that the music begins from (the length is then its own by default, else 10 seconds), or
+        of which, with ``inpaint``, all else stays; and progress, a callable.
+        """
+        if isinstance(prompt, str | Prompt):
+            return Clip.join(self.stream(prompt, seconds, seed, **options))
+        if not prompt:
+            raise InputError("the list of prompts is empty; give at least one")
+        seed = secrets.randbits(32) if seed is None else seed
+        return [Clip.join(self.stream(one, seconds, seed, **options)) for one in prompt]
+
+    def stream(
+        self, prompt: str | Prompt, seconds: float | None = None, seed: int | None = None, **options: Any
+    ) -> Iterator[Clip]:
+        """The same music in parts, window by window; they join without a seam to what ``generate`` returns."""
+        init = options.pop("init", None)
+        old_CN = None if init is None else self._heard(init)
+        own = 10.0 if old_CN is None else min(old_CN.shape[1] / self.sample_rate, MAX_SECONDS)
+        wanted = round(GenerateOptions(own if seconds is None else seconds).seconds * self.sample_rate)
+        return self._stream(Prompt.of(prompt), old_CN, wanted, seed, **options)
+
+    def continue_(
+        self,
+        audio: str | Path | Clip,
+        prompt: str | Prompt | None = None,
+        seconds: float = 10.0,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Clip:
+        """``audio`` as it is, followed by ``seconds`` of new music that goes on from it."""
+        if prompt is None:
+            raise InputError(f"{self.name} goes on by a prompt only; say what to play")
+        if options.keys() & {"init", "strength", "inpaint"}:
+            raise InputError("a continuation keeps all of its recording; leave out init, strength and inpaint")
+        old_CN, rate = self._heard(audio), self.sample_rate
+        wanted = old_CN.shape[1] + round(GenerateOptions(seconds).seconds * rate)
+        new = ((old_CN.shape[1] / rate, wanted / rate),)
+        return Clip.join(self._stream(Prompt.of(prompt), old_CN, wanted, seed, new, **options))
+
+    def _stream(
+        self,
+        prompt: Prompt,
+        old_CN: np.ndarray | None,
+        wanted: int,
+        seed: int | None,
+        regions: tuple[tuple[float, float], ...] = (),
+        progress: Progress | None = None,
+        inpaint: Sequence[tuple[float, float]] = (),
+        steps: int | None = None,
+        strength: float | None = None,
+        melody: object = None,
+        **numbers: Any,
+    ) -> Iterator[Clip]:
+        if melody is not None:
+            raise InputError(f"{self.name} takes no melody; leave it out or choose a model that does")
+        edit = EditOptions(steps, strength, tuple(inpaint))
+        sampling = self._sampled(GenerateOptions(seed=seed, **numbers), edit)
+        seed = secrets.randbits(32) if seed is None else seed
+        total, regions = wanted / self.sample_rate, regions or edit.inpaint
+        self._check(edit, old_CN, total)
+        canvas = self._canvas(old_CN, -(-wanted // self.codec.config.stride), regions)
+        reach = edit.strength or (1.0 if regions or old_CN is None else DEFAULT_STRENGTH)
+        drawn = self._latents(prompt, canvas, total, seed, sampling, reach, progress)
+        device = next(self.codec.parameters()).device
+        parts = self.codec.decode_stream(part_TD[None].to(device) for part_TD in drawn)
+        waves = (wave_BCN[0].cpu().numpy() for wave_BCN in parts)
+        nothing = np.zeros((self.codec.config.audio_channels, 0), np.float32)
+        origin = Clip(nothing, self.sample_rate, str(prompt), seed, self.name, self.weights_sha256)
+        first = 0
+        for clip in in_parts(waves, wanted, origin, None):
+            samples_CN = clip.samples
+            if regions and old_CN is not None:
+                samples_CN = pasted(samples_CN, old_CN, first, regions, self.sample_rate)
+            first += samples_CN.shape[1]
+            yield replace(clip, samples=samples_CN)
+
+    def _sampled(self, options: GenerateOptions, edit: EditOptions) -> DiffusionSampling:
+        if any(value is not None for value in (options.temperature, options.top_k, options.top_p)):
+            raise InputError(f"{self.name} chooses no tokens; leave out temperature, top_k and top_p")
+        if isinstance(options.guidance, tuple):
+            raise InputError(f"{self.name} takes one guidance for the whole clip, not a pair; give a single number")
+        told = {"guidance": options.guidance, "steps": edit.steps}
+        return replace(self.config.sampling, **{name: value for name, value in told.items() if value is not None})
+
+    def _check(self, edit: EditOptions, old_CN: np.ndarray | None, total: float) -> None:
+        """Raise ``InputError`` where there is nothing to edit, or not there."""
+        if old_CN is None and (edit.strength is not None or edit.inpaint):
+            what = "inpaint" if edit.inpaint else "strength"
+            raise InputError(f"{what} needs a recording to change; give it as init (--init FILE)")
+        if edit.inpaint and edit.inpaint[-1][1] > total:
+            raise InputError(f"a part to make anew ends at {edit.inpaint[-1][1]:g} seconds, the piece at {total:g}")
+
+    def _heard(self, audio: str | Path | Clip) -> np.ndarray:
+        """The recording at the model's rate and channels."""
+        wave_CN, rate = sound(audio)
+        if not wave_CN.shape[1]:
+            raise InputError("the recording to begin from is empty; give one that sounds")
+        mono = wave_CN.mean(0, keepdims=True) if len(wave_CN) > 2 else wave_CN
+        return resample.resample(resample.to_channels(mono, self.codec.config.audio_channels), rate, self.sample_rate)
+
+    def _canvas(self, old_CN: np.ndarray | None, frames: int, regions: Sequence[tuple[float, float]]) -> Canvas:
+        window, codec = self.config.window, self.codec.config
+        if old_CN is None:
+            return empty(frames, window, codec.latent)
+        silence = np.zeros((codec.audio_channels, SILENT_FRAMES * codec.stride), np.float32)
+        silence_D = self._encoded(silence)[SILENT_FRAMES // 2]
+        canvas = begun_with(self._encoded(old_CN), silence_D, frames, window)
+        return kept_outside(canvas, regions, codec.frame_rate) if regions else canvas
+
+    def _encoded(self, wave_CN: np.ndarray) -> Tensor:
+        wave_BCN = torch.from_numpy(np.ascontiguousarray(wave_CN))[None]
+        return self.codec.encode(wave_BCN.to(next(self.codec.parameters()).device))[0].float().cpu()
+
+    def _latents(
+        self,
+        prompt: Prompt,
+        canvas: Canvas,
+        total: float,
+        seed: int,
+        sampling: DiffusionSampling,
+        strength: float,
+        progress: Progress | None,
+    ) -> Iterator[Tensor]:
+        """latent_TD in parts, window by window, until the canvas is full; ``progress`` is told of every step."""
+        size, rate = self.config.window, self.codec.config.frame_rate
+        generator = torch.Generator().manual_seed(seed)
+        made_TD = canvas.sound_TD[:0]  # the last window's worth of what there is
+        for window in windows(canvas, size, [round(at * rate) for at, _ in prompt.parts]):
+            if window.copied:
+                new_TD = canvas.sound_TD[window.made : window.until]
+            else:
+                start = _start(canvas, window, made_TD, size, strength)
+                condition = self.condition(prompt, window, total, sampling.guidance != 1)
+
+                def tell(share: float, window: Window = window) -> None:
+                    if progress is not None:
+                        progress(min((window.made + share * (window.until - window.made)) / rate, total), total)
+
+                whole_TD = draw_latents(self.network, condition, start, sampling, generator, tell)
+                new_TD = whole_TD[window.made - window.first : window.until - window.first]
+            made_TD = torch.cat([made_TD, new_TD])[-size:]
+            yield new_TD
+
+    @torch.no_grad()
+    def condition(self, prompt: Prompt, window: Window, total: float, guided: bool = True) -> DiTCondition:
+        """Row 0 tells the window's text and place in ``total`` seconds; with ``guided``, row 1 is the negative one.
+
+        Without a negative text, the latter has no tokens at all.
+        """
+        rate, device = self.codec.config.frame_rate, self.network.dit.latent_in.weight.device
+        texts = [prompt.text_at(window.made / rate), *([prompt.negative] if prompt.negative and guided else [])]
+        features = self.text.encode(texts)
+        rows = 2 if guided else 1
+        tokens, mask = (part[[0, -1][:rows]].to(device) for part in (features.tokens_BLD, features.mask_BL))
+        timing = {START: window.first / rate, TOTAL: total}
+        said = {name: seconds_of([timing[name]] * rows).to(device) for name in self.config.timing}
+        kept_B = torch.tensor([True, prompt.negative is not None][:rows], device=device)
+        return self.network.condition(tokens.to(self.network.dtype), mask, said, kept_B)
+
+
+def _start(canvas: Canvas, window: Window, made_TD: Tensor, size: int, strength: float) -> Start:
+    """What ``window`` begins from: what was made of it already, kept, then the canvas."""
+    known = window.made - window.first
+    ahead = slice(window.made, window.first + size)
+    sound_TD = torch.cat([made_TD[len(made_TD) - known :], canvas.sound_TD[ahead]])
+    keep_T = torch.cat([torch.ones(known, dtype=torch.bool), canvas.keep_T[ahead]])
+    return Start(sound_TD, keep_T, strength)
+
+
+def save_stable_audio(folder: Path, network: StableAudioNetwork, **card: object) -> None:
+    """Write the diffusion model in compact form; ``card`` names its codec and text encoder."""
+    config = {"family": "stable-audio", "stable_audio": asdict(network.config), **card}
+    checkpoint.save(folder, config, compact(network.state_dict()))
+
+
+def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -> StableAudio:
+    """The model in ``folder`` with the autoencoder and text encoder it names, beside it or part of toccata."""
+    place, dtype = pick_device(device), pick_dtype(precision, device)
+    config, tensors = checkpoint.load(folder)
+    if config.get("family") != "stable-audio":
+        raise WeightsError(f"{folder} holds a {config.get('family')} model, not Stable Audio")
+    try:
+        network = StableAudioNetwork(read_config(config["stable_audio"]))
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{folder} does not describe a Stable Audio ({error}); fetch or train it again") from None
+    checkpoint.load_into(network, expand(tensors), folder)
+    codec = load_autoencoder(find_part(folder, config, "codec"))
+    text = load_text_encoder(find_part(folder, config, "text"))
+    name, sha256 = config.get("name", folder.name), checkpoint.sha256(folder)
+    return StableAudio(network.to(place, dtype), codec.to(place), text, name, sha256)
+
+
+def pick_dtype(precision: str, device: str) -> torch.dtype:
+    """What the diffusion model computes in: "auto" is bfloat16 on a GPU and float32 on a CPU."""
+    if precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"Stable Audio does not run in {precision!r}; choose auto, fp32 or bf16")
+    small = precision == "bf16" or (precision == "auto" and pick_device(device).type == "cuda")
+    return torch.bfloat16 if small else torch.float32

@@ -1,0 +1,189 @@
+"""Train Stable Audio on the house band: pieces rendered in stereo, turned to latents once, told apart by captions.
+
+Every crop is told where in its piece it starts and how long the whole is (arXiv 2402.04825, section 3.3), and goes on
+with silence where the piece ends: so the model learns to begin and to end.
+
+Shapes: B batch, T frames, D latent width.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from toccata.codecs.autoencoder import Autoencoder, load_autoencoder, save_autoencoder
+from toccata.corpus.stream import corpus_name, stereo_shard
+from toccata.data.shards import Shard, ShardStore, made_ahead
+from toccata.encoders.text import TextEncoder, load_text_encoder
+from toccata.errors import InputError
+from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, mini
+from toccata.models.stable_audio.network import StableAudioNetwork, diffusion_loss, seconds_of
+from toccata.models.stable_audio.pipeline import save_stable_audio
+from toccata.training.log import StepLog
+from toccata.training.memory import keep_freed_memory
+from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
+from toccata.training.provenance import provenance
+from toccata.training.run import remember, resume
+from toccata.weights import checkpoint
+
+PRESETS = {"mini": mini}
+HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
+
+
+@dataclass(frozen=True)
+class StableAudioRecipe:
+    """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
+
+    ``codec`` is an autoencoder's folder; it is copied beside the model. ``from_start`` of the crops begin with their
+    piece. Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start, and
+    one more every ``steps_per_shard`` steps.
+    """
+
+    out: Path = Path("runs/stable-audio")
+    latents: Path = Path("runs/latents")
+    codec: Path = Path("runs/autoencoder/codec")
+    preset: str = "mini"
+    steps: int = 20_000
+    batch: int = 16
+    muon_rate: float = 2e-3
+    adam_rate: float = 1e-3
+    from_start: float = 0.5
+    ema: float = 0.999
+    decay: float = 0.2
+    first_shards: int = 40
+    steps_per_shard: int = 16
+    shards_in_memory: int = 400
+    seed: int = 1
+    workers: int = 1
+    threads: int = 1
+    minutes: float = float("inf")
+    device: str = "cpu"
+
+
+class Batch(NamedTuple):
+    """Crops of B pieces: latent_BTD, captions, and the seconds that each is told."""
+
+    latent_BTD: Tensor
+    captions: list[str]
+    timing: dict[str, Tensor]
+
+
+def train(recipe: StableAudioRecipe) -> None:
+    """Train, or go on training, and write the averaged weights to ``recipe.out``/model."""
+    if recipe.preset not in PRESETS:
+        raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
+    torch.set_num_threads(recipe.threads)
+    keep_freed_memory()
+    deadline = time.monotonic() + 60 * recipe.minutes
+    text, codec = load_text_encoder(), load_autoencoder(recipe.codec)
+    save_autoencoder(recipe.out / "autoencoder", codec, name="autoencoder")
+    config = replace(PRESETS[recipe.preset](), text_width=text.config.width)
+    config = replace(config, dit=replace(config.dit, latent=codec.config.latent))
+    torch.manual_seed(recipe.seed)
+    network = StableAudioNetwork(config).to(recipe.device)
+    ema = EMA(network, recipe.ema)
+    optimisers = Optimisers(*split_matrices(network.dit.blocks, network), recipe.muon_rate, recipe.adam_rate)
+    path = recipe.out / "state.safetensors"
+    step = resume(path, network, ema, optimisers)
+    log = StepLog(f"stable-audio-{recipe.preset}", step, recipe.steps, every=25)
+    one_shard, others = replace(recipe, first_shards=1), latent_store(recipe, HELD_OUT_SEED)
+    held_out = sampler(one_shard, config, codec, others.read, HELD_OUT_CROPS)(0)
+    ahead = recipe.first_shards + 20
+    with made_ahead(latent_store(recipe, recipe.seed), 0, 10**6, recipe.workers, ahead) as read:
+        draw = sampler(recipe, config, codec, read, recipe.batch)
+        while step < recipe.steps:
+            generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
+            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+                loss = loss_of(network, text, draw(step), generator)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimisers.step(warmup_stable_decay(step, recipe.steps, 200, recipe.decay))
+            ema.update(network)
+            step += 1
+            if log.due(step):
+                log(step, loss=loss)
+            last = step == recipe.steps or time.monotonic() > deadline
+            if step % 250 == 0 or last:
+                with averaged(network, ema), torch.no_grad():
+                    heard = loss_of(network, text, held_out, torch.Generator().manual_seed(0))
+                print(f"held out {heard.item():.4f}", flush=True)
+                remember(path, network, ema, optimisers, step)
+                publish(recipe, network, ema, step)
+            if last:
+                break
+
+
+def loss_of(network: StableAudioNetwork, text: TextEncoder, batch: Batch, generator: torch.Generator) -> Tensor:
+    """The diffusion loss of a batch; ``generator`` decides times, noise, and who is told nothing."""
+    device = network.dit.latent_in.weight.device
+    words = text.encode(batch.captions)
+    timing = {name: batch.timing[name].to(device) for name in network.config.timing}
+    tokens, mask = words.tokens_BLD.to(device), words.mask_BL.to(device)
+    return diffusion_loss(network, batch.latent_BTD.to(device), tokens, mask, timing, generator)
+
+
+def latent_store(recipe: StableAudioRecipe, seed: int) -> ShardStore:
+    """Shards of latents of the endless corpus ``seed``; their sound is rendered and not kept."""
+    make = functools.partial(latent_shard, seed=seed, codec=recipe.codec)
+    return ShardStore(recipe.latents / f"{corpus_name(seed)}-codec-{checkpoint.sha256(recipe.codec)[:12]}", make)
+
+
+def latent_shard(index: int, seed: int, codec: Path) -> Shard:
+    """Shard ``index`` of corpus ``seed``: ``latent`` (sum of T, D) float16, and records with ``frames``."""
+    model = codec_at(codec)
+    tensors, records = stereo_shard(index, seed, sample_rate=model.config.sample_rate)
+    latents = []
+    for wave_NC in tensors["wave"].split([record["samples"] for record in records]):
+        latents.append(model.encode(wave_NC.T[None].float() / 32767)[0].half())
+    kept = [{**record, "frames": len(latent)} for record, latent in zip(records, latents, strict=True)]
+    return {"latent": torch.cat(latents)}, kept
+
+
+@functools.lru_cache(maxsize=1)
+def codec_at(folder: Path) -> Autoencoder:
+    return load_autoencoder(folder)
+
+
+def sampler(
+    recipe: StableAudioRecipe, config: StableAudioConfig, codec: Autoencoder, read: Callable[[int], Shard], count: int
+) -> Callable[[int], Batch]:
+    """``draw(step)``: ``count`` crops that depend on the step alone."""
+    load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(read)
+    silence_TD = codec.encode(torch.zeros(1, codec.config.audio_channels, config.window * codec.config.stride))[0]
+    rate = codec.config.frame_rate
+
+    def draw(step: int) -> Batch:
+        newest = recipe.first_shards + step // recipe.steps_per_shard - 1
+        choose = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
+
+        def under(stop: int) -> int:
+            return int(torch.randint(stop, (), generator=choose))
+
+        crops, captions, starts, totals = [], [], [], []
+        for _ in range(count):
+            shard, records = load(newest - under(min(newest + 1, recipe.shards_in_memory)))
+            chosen = under(len(records))
+            latent_TD = shard["latent"].split([record["frames"] for record in records])[chosen].float()
+            start = under(max(len(latent_TD) - config.window, 0) + 1)
+            start = 0 if float(torch.rand((), generator=choose)) < recipe.from_start else start
+            part_TD = latent_TD[start : start + config.window]
+            crops.append(torch.cat([part_TD, silence_TD[len(part_TD) :]]))
+            texts = records[chosen]["captions"]
+            captions.append(texts[under(len(texts))]["text"])
+            starts.append(start / rate)
+            totals.append(len(latent_TD) / rate)
+        return Batch(torch.stack(crops), captions, {START: seconds_of(starts), TOTAL: seconds_of(totals)})
+
+    return draw
+
+
+def publish(recipe: StableAudioRecipe, network: StableAudioNetwork, ema: EMA, steps: int) -> None:
+    """Write the averaged weights with where they come from; the codec lies beside them."""
+    card = {"name": f"stable-audio-{recipe.preset}", "codec": "autoencoder", "text": "text-mini", "steps": steps}
+    with averaged(network, ema):
+        save_stable_audio(recipe.out / "model", network, **card, **provenance(recipe.device))

@@ -1,0 +1,74 @@
+"""The windows of a piece: they cover it, overlap, end with it, copy what is kept, and begin where texts change."""
+
+import numpy as np
+import pytest
+import torch
+
+from toccata.models.stable_audio.canvas import begun_with, empty, kept_outside, pasted, windows
+
+SIZE = 20
+
+
+def check_cover(found, frames):
+    made = 0
+    for window in found:
+        assert window.made == made
+        assert window.first <= window.made < window.until
+        assert window.copied or window.until - window.first <= SIZE
+        made = window.until
+    assert made == frames
+
+
+@pytest.mark.parametrize("frames", [1, 19, 20, 21, 34, 35, 36, 200])
+def test_a_piece_is_covered_by_windows_that_overlap(frames):
+    found = list(windows(empty(frames, SIZE, 2), SIZE, []))
+    check_cover(found, frames)
+    assert found[0].first == 0
+    for window in found[1:]:
+        assert window.made - window.first >= SIZE // 4
+        assert window.first + SIZE <= frames
+    assert len(found) == max(1, -(-(frames - SIZE // 4) // (SIZE - SIZE // 4)))
+
+
+def test_a_new_window_begins_where_the_text_changes():
+    found = list(windows(empty(60, SIZE, 2), SIZE, [0, 13, 40]))
+    check_cover(found, 60)
+    assert {0, 13, 40} <= {window.made for window in found}
+
+
+def test_what_is_kept_is_copied_and_never_drawn():
+    canvas = kept_outside(begun_with(torch.ones(100, 2), torch.zeros(2), 100, SIZE), [(4, 5), (9, 9.5)], rate=10.0)
+    assert canvas.keep_T[:100].logical_not().nonzero().flatten().tolist() == [*range(40, 50), *range(90, 95)]
+    found = list(windows(canvas, SIZE, []))
+    check_cover(found, 100)
+    drawn = [window for window in found if not window.copied]
+    assert [(window.first, window.made) for window in drawn] == [(35, 40), (80, 90)]
+    assert sum(window.until - window.made for window in drawn) < 40
+
+
+def test_a_sound_is_cut_or_filled_up_with_silence():
+    silence = torch.tensor([5.0, 6.0])
+    for length in (3, 10, 40):
+        canvas = begun_with(torch.ones(length, 2), silence, 10, SIZE)
+        assert canvas.sound_TD.shape == (30, 2)
+        assert canvas.sound_TD[: min(length, 10)].eq(1).all()
+        assert canvas.sound_TD[min(length, 10) :].eq(silence).all()
+        assert not canvas.keep_T.any()
+
+
+def test_silence_after_the_end_is_kept_only_where_the_end_is():
+    canvas = begun_with(torch.ones(10, 2), torch.zeros(2), 10, SIZE)
+    assert kept_outside(canvas, [(0.2, 0.5)], 10.0).keep_T[10:].all()
+    assert not kept_outside(canvas, [(0.5, 1.0)], 10.0).keep_T[10:].any()
+
+
+def test_a_part_is_pasted_between_short_fades_wherever_the_sound_is_cut():
+    new, old = np.ones((2, 1000), np.float32), -np.ones((2, 900), np.float32)
+    regions = [(0.2, 0.4), (0.85, 1.0)]
+    whole = pasted(new, old, 0, regions, 1000)
+    assert (whole[:, :200] == -1).all()
+    assert (whole[:, 220:380] == 1).all()
+    assert (whole[:, 400:850] == -1).all()
+    assert (np.abs(np.diff(whole[:, :900])) <= 2 / 20 + 1e-6).all()
+    parts = [pasted(new[:, a : a + 130], old, a, regions, 1000) for a in range(0, 1000, 130)]
+    assert np.array_equal(np.concatenate(parts, axis=1), whole)

@@ -1,0 +1,247 @@
+"""Stable Audio whole, on small random weights: exact lengths, seeds, streams, editing, bad input, files."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import toccata
+from toccata import Clip, InputError, Prompt, WeightsError
+from toccata.codecs.autoencoder import Autoencoder, AutoencoderConfig, save_autoencoder
+from toccata.encoders.text import load_text_encoder
+from toccata.models.stable_audio.config import DiffusionSampling, StableAudioConfig
+from toccata.models.stable_audio.network import StableAudioNetwork
+from toccata.models.stable_audio.pipeline import StableAudio, load_pipeline, save_stable_audio
+from toccata.nn.dit import DiTSizes
+from toccata.nn.weightnorm import fold
+
+RATE, STRIDE, WINDOW = 4000, 64, 100  # a window is 1.6 s
+CODEC = AutoencoderConfig(sample_rate=RATE, channels=4, decoder_channels=4, widths=(1, 2), strides=(8, 8), latent=4)
+CONFIG = StableAudioConfig(
+    dit=DiTSizes(latent=4, width=32, layers=1, heads=2, tokens=16, context=32, whole=32),
+    objective="rectified-flow",
+    window=WINDOW,
+    text_width=256,
+    text_tokens=8,
+    numbers="table",
+    sampling=DiffusionSampling(solver="dpm-2m-sde", schedule="even", steps=4, guidance=3.0),
+)
+
+
+def parts(config=CONFIG):
+    torch.manual_seed(0)
+    network, codec = StableAudioNetwork(config), Autoencoder(CODEC)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    fold(codec)
+    with torch.no_grad():
+        codec.decoder.layers[-1].conv.weight.mul_(0.1)  # type: ignore[union-attr]
+    return network, codec
+
+
+@pytest.fixture(scope="module")
+def model():
+    return StableAudio(*parts(), load_text_encoder(), "small", "ab" * 32)
+
+
+def hum(seconds, seed=0):
+    samples = np.random.default_rng(seed).uniform(-0.3, 0.3, (2, round(seconds * RATE))).astype(np.float32)
+    return Clip(samples, RATE)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.2345, 1.6, 1.7, 4.03])
+def test_a_clip_is_as_long_as_asked_to_the_sample(model, seconds):
+    clip = model.generate("calm piano", seconds, 7)
+    assert clip.samples.shape == (2, round(seconds * RATE))
+    assert (clip.prompt, clip.seed, clip.model, clip.weights_sha256) == ("calm piano", 7, "small", "ab" * 32)
+
+
+def test_the_same_seed_gives_the_same_samples_alone_or_in_a_list(model):
+    one, other = model.generate(["calm piano", "fast drums"], 1.0, 7)
+    assert np.array_equal(one.samples, model.generate("calm piano", 1.0, 7).samples)
+    assert np.array_equal(other.samples, model.generate("fast drums", 1.0, 7).samples)
+    assert not np.allclose(one.samples, other.samples, atol=1e-3)
+    assert not np.allclose(one.samples, model.generate("calm piano", 1.0, 8).samples, atol=1e-3)
+
+
+def test_the_global_seed_is_neither_read_nor_moved(model):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    clip = model.generate("calm piano", 1.0, 7)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert np.array_equal(model.generate("calm piano", 1.0, 7).samples, clip.samples)
+
+
+def test_streamed_it_is_the_same_in_parts_as_windows_are_done(model):
+    done: list[float] = []
+    clips = list(model.stream("calm piano", 5.0, 7, progress=lambda made, total: done.append(made)))
+    assert len(clips) > 2
+    assert np.array_equal(Clip.join(clips).samples, model.generate("calm piano", 5.0, 7).samples)
+    assert done == sorted(done)
+    assert done[-1] == 5.0
+    assert len(done) == 16  # four windows of four steps
+
+
+def test_the_first_part_comes_before_the_last_window_is_drawn(model):
+    done: list[float] = []
+    stream = model.stream("calm piano", 6.0, 7, progress=lambda made, total: done.append(made))
+    next(stream)
+    assert done[-1] < 4.0
+
+
+def test_an_interruption_goes_through(model):
+    def stop(made, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.generate("calm piano", 1.0, 7, progress=stop)
+
+
+@pytest.mark.parametrize("options", [{"steps": 6}, {"guidance": 1.0}, {"guidance": 6.0}])
+def test_numbers_that_are_asked_for_matter(model, options):
+    assert not np.allclose(
+        model.generate("calm piano", 1.0, 7, **options).samples, model.generate("calm piano", 1.0, 7).samples, atol=1e-4
+    )
+
+
+def test_a_negative_prompt_matters_where_guidance_is(model):
+    asked = Prompt("calm piano", negative="loud drums")
+    plain = {g: model.generate("calm piano", 1.0, 7, guidance=g).samples for g in (1.0, 3.0)}
+    assert not np.allclose(model.generate(asked, 1.0, 7).samples, plain[3.0], atol=1e-4)
+    assert np.array_equal(model.generate(asked, 1.0, 7, guidance=1.0).samples, plain[1.0])
+
+
+def test_seconds_decide_and_not_only_cut(model):
+    longer, shorter = model.generate("calm piano", 1.5, 7), model.generate("calm piano", 1.0, 7)
+    assert not np.allclose(longer.samples[:, : RATE // 2], shorter.samples[:, : RATE // 2], atol=1e-5)
+
+
+def test_a_story_sounds_as_its_first_text_until_it_changes(model):
+    told = model.generate(Prompt.story({0: "calm piano", 3: "loud drums"}), 5.0, 7)
+    plain = model.generate("calm piano", 5.0, 7)
+    same = int(2.7 * RATE)  # the decoder sees the new text's first frames a little earlier
+    assert told.samples.shape == plain.samples.shape
+    assert np.allclose(told.samples[:, :RATE], plain.samples[:, :RATE], atol=1e-5)
+    assert not np.allclose(told.samples[:, same:], plain.samples[:, same:], atol=1e-3)
+
+
+def test_a_recording_is_gone_from_farther_with_more_strength(model):
+    old = hum(1.5)
+    heard = model.codec.decode(model.codec.encode(torch.from_numpy(old.samples)[None]))[0].numpy()[:, :6000]
+    away = [
+        np.abs(
+            model.generate("calm piano", seed=7, init=old, strength=s, steps=20).samples[:, :5800] - heard[:, :5800]
+        ).mean()
+        for s in (0.02, 0.3, 1.0)
+    ]
+    assert away[0] < away[1] < away[2]
+    assert away[0] < 0.2 * away[2]
+
+
+def test_a_recording_gives_its_length_and_may_have_any_rate_and_channels(model, tmp_path):
+    Clip(np.random.default_rng(0).uniform(-0.3, 0.3, (1, 12800)).astype(np.float32), 8000, "hum").save(
+        tmp_path / "a.wav"
+    )
+    assert model.generate("calm piano", seed=7, init=tmp_path / "a.wav").samples.shape == (2, 6400)
+    assert model.generate("calm piano", 1.0, 7, init=tmp_path / "a.wav").samples.shape == (2, 4000)
+    assert model.generate("calm piano", 3.0, 7, init=tmp_path / "a.wav").samples.shape == (2, 12000)
+
+
+@pytest.mark.parametrize("seconds", [1.5, 5.0])
+def test_outside_the_parts_made_anew_every_sample_stays(model, seconds):
+    old = hum(seconds)
+    regions = [(0.2, 0.4), (0.9, 1.1)]
+    made = model.generate("calm piano", seed=7, init=old, inpaint=regions)
+    changed = (made.samples != old.samples).any(0)
+    inside = np.zeros_like(changed)
+    for start, end in regions:
+        inside[int(start * RATE) : int(end * RATE)] = True
+    assert made.samples.shape == old.samples.shape
+    assert not changed[~inside].any()
+    assert changed[inside].mean() > 0.9
+    again = model.generate("calm piano", seed=8, init=old, inpaint=regions)
+    assert not np.allclose(again.samples[:, inside], made.samples[:, inside], atol=1e-3)
+
+
+def test_what_surrounds_a_part_is_heard_when_it_is_made(model):
+    quiet, loud = Clip(hum(1.5).samples * 0.01, RATE), hum(1.5, seed=3)
+    inside = slice(int(0.6 * RATE), int(0.9 * RATE))
+    a, b = (model.generate("calm piano", seed=7, init=one, inpaint=[(0.5, 1.0)]).samples for one in (quiet, loud))
+    assert not np.allclose(a[:, inside], b[:, inside], atol=1e-3)
+
+
+@pytest.mark.parametrize("before", [0.5, 3.0])
+def test_a_continuation_keeps_the_recording_and_goes_on(model, before):
+    old = hum(before)
+    made = model.continue_(old, "calm piano", 2.0, seed=7)
+    assert made.seconds == before + 2.0
+    assert np.array_equal(made.samples[:, : old.samples.shape[1]], old.samples)
+    assert np.abs(made.samples[:, old.samples.shape[1] + 100 : -200]).mean() > 1e-4
+    other = model.continue_(hum(before, seed=5), "calm piano", 2.0, seed=7)
+    assert not np.allclose(made.samples[:, -4000:-200], other.samples[:, -4000:-200], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda m: m.generate([]), "list of prompts is empty"),
+        (lambda m: m.generate("piano", 0.5), "seconds must be"),
+        (lambda m: m.generate("piano", 1.0, top_k=5), "chooses no tokens"),
+        (lambda m: m.generate("piano", 1.0, temperature=1.0), "chooses no tokens"),
+        (lambda m: m.generate("piano", 1.0, guidance=(3.0, 1.0)), "one guidance"),
+        (lambda m: m.generate("piano", 1.0, melody="hum.wav"), "takes no melody"),
+        (lambda m: m.generate("piano", 1.0, steps=0), "steps must be"),
+        (lambda m: m.generate("piano", 1.0, strength=0.5), "strength needs a recording"),
+        (lambda m: m.generate("piano", 1.0, inpaint=[(0, 1)]), "inpaint needs a recording"),
+        (lambda m: m.generate("piano", init=hum(1.5), inpaint=[(1, 2)]), "ends at 2 seconds, the piece at 1.5"),
+        (lambda m: m.generate("piano", init=hum(1.5), strength=0.0), "strength must be"),
+        (
+            lambda m: m.generate("piano", init=Clip(np.zeros((2, 0), np.float32), RATE)),
+            "recording to begin from is empty",
+        ),
+        (lambda m: m.continue_(hum(1.0)), "by a prompt only"),
+        (lambda m: m.continue_(hum(1.0), "piano", inpaint=[(0, 1)]), "keeps all of its recording"),
+    ],
+)
+def test_bad_input_is_one_sentence(model, call: Callable, says):
+    with pytest.raises(InputError, match=says):
+        call(model)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    network, codec = parts()
+    save_autoencoder(tmp_path / "autoencoder-small", codec)
+    save_stable_audio(tmp_path / "model", network, name="small", codec="autoencoder-small", text="text-mini")
+    return tmp_path / "model"
+
+
+def test_saved_and_loaded_by_its_folder_it_is_the_same_model(folder):
+    ours = toccata.load(str(folder), device="cpu")
+    assert isinstance(ours, StableAudio)
+    assert (ours.name, ours.config) == ("small", CONFIG)
+    clip = ours.generate("calm piano", 1.0, 7)
+    assert np.array_equal(clip.samples, load_pipeline(folder, "cpu").generate("calm piano", 1.0, 7).samples)
+    assert len(clip.weights_sha256) == 64
+
+
+def test_in_half_the_bits_it_is_nearly_the_same(folder):
+    full, half = (
+        load_pipeline(folder, "cpu", each).generate("calm piano", 1.0, 7).samples for each in ("fp32", "bf16")
+    )
+    assert 0 < np.abs(full - half).mean() < 0.1 * np.abs(full).mean()
+
+
+def test_wrong_folders_and_precisions_are_told(folder):
+    with pytest.raises(InputError, match="does not run in 'int8'"):
+        load_pipeline(folder, "cpu", "int8")
+    save_stable_audio(folder, parts()[0], codec="nowhere", text="text-mini")
+    with pytest.raises(WeightsError, match="needs the codec 'nowhere'"):
+        load_pipeline(folder)
+    network, _ = parts(replace(CONFIG, numbers="fourier"))
+    save_stable_audio(folder, network, codec="autoencoder-small", text="text-mini", stable_audio={"window": 3})
+    with pytest.raises(WeightsError, match="does not describe a Stable Audio"):
+        load_pipeline(folder)

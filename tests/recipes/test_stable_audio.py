@@ -1,0 +1,82 @@
+"""Stable Audio's recipe: crops know their place, a run goes on exactly where it stopped, and its model plays."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import toccata
+from toccata.codecs.autoencoder import Autoencoder, AutoencoderConfig, load_autoencoder, save_autoencoder
+from toccata.models.stable_audio.config import mini
+from toccata.recipes import stable_audio
+from toccata.training.state import load_state
+
+CODEC = AutoencoderConfig(sample_rate=4000, channels=2, decoder_channels=2, widths=(1, 2), strides=(8, 8), latent=3)
+FRAMES = (150, 40)
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """A recipe of a tiny model, whose shards hold two pieces of 2.4 and .64 seconds; a window is 1.6."""
+    torch.manual_seed(0)
+    save_autoencoder(tmp_path / "codec", Autoencoder(CODEC))
+    small = replace(mini().dit, width=32, layers=1, heads=2, tokens=16, context=32, whole=32)
+    tiny = replace(mini(), dit=small, window=100, sampling=replace(mini().sampling, steps=2))
+    monkeypatch.setitem(stable_audio.PRESETS, "mini", lambda: tiny)
+    made = stable_audio.StableAudioRecipe(
+        out=tmp_path / "whole", latents=tmp_path / "latents", codec=tmp_path / "codec", steps=3, batch=2,
+        first_shards=1, steps_per_shard=100, workers=0,
+    )  # fmt: skip
+    for seed in (1, stable_audio.HELD_OUT_SEED):
+        folder = stable_audio.latent_store(made, seed).folder
+        folder.mkdir(parents=True)
+        latent_TD = torch.arange(sum(FRAMES))[:, None].expand(-1, 3).half().contiguous()
+        told = zip(FRAMES, ("piano", "drums"), strict=True)
+        records = [{"frames": frames, "captions": [{"text": text}]} for frames, text in told]
+        save_file({"latent": latent_TD}, folder / "000000.safetensors", metadata={"records": json.dumps(records)})
+    before = torch.get_num_threads()
+    yield made
+    torch.set_num_threads(before)
+
+
+def test_a_crop_knows_its_place_and_ends_in_silence(recipe):
+    codec = load_autoencoder(recipe.codec)
+    read = stable_audio.latent_store(recipe, 1).read
+    draw = stable_audio.sampler(recipe, stable_audio.PRESETS["mini"](), codec, read, 16)
+    batch, silence_TD = draw(0), codec.encode(torch.zeros(1, 2, 6400))[0]
+    assert torch.equal(batch.latent_BTD, draw(0).latent_BTD)
+    assert len(set(batch.timing["seconds_start"].tolist())) > 2
+    for latent_TD, text, start, total in zip(*batch[:2], *batch.timing.values(), strict=True):
+        piece = ("piano", "drums").index(text)
+        first = sum(FRAMES[:piece]) + round(start.item() * 62.5)
+        heard = min(100, FRAMES[piece] - round(start.item() * 62.5))
+        assert total.item() == pytest.approx(FRAMES[piece] / 62.5)
+        assert latent_TD[:heard, 0].tolist() == [*range(first, first + heard)]
+        assert torch.equal(latent_TD[heard:], silence_TD[heard:])
+
+
+def test_it_resumes_exactly_and_its_model_plays(recipe, tmp_path):
+    stable_audio.train(recipe)
+    for step in (1, 2):
+        stable_audio.train(replace(recipe, out=tmp_path / "parts", minutes=0))
+        assert load_state(tmp_path / "parts/state.safetensors")["step"] == step
+    stable_audio.train(replace(recipe, out=tmp_path / "parts"))
+    whole, parts = (load_state(tmp_path / run / "state.safetensors") for run in ("whole", "parts"))
+    for part in ("learner", "ema"):
+        assert all(torch.equal(whole[part][name], parts[part][name]) for name in whole[part])
+    clip = toccata.load(str(tmp_path / "parts/model"), device="cpu").generate("slow piano", 2.0, 1)
+    assert clip.samples.shape == (2, 8000)
+
+
+def test_a_shard_is_what_the_codec_makes_of_rendered_pieces(recipe, monkeypatch):
+    waves = [torch.randint(-9000, 9000, (n, 2)).to(torch.int16) for n in (700, 320)]
+    records = [{"samples": len(wave), "captions": []} for wave in waves]
+    monkeypatch.setattr(
+        stable_audio, "stereo_shard", lambda index, seed, sample_rate: ({"wave": torch.cat(waves)}, records)
+    )
+    tensors, kept = stable_audio.latent_shard(0, 1, recipe.codec)
+    assert [record["frames"] for record in kept] == [11, 5]
+    expected = load_autoencoder(recipe.codec).encode(waves[1].T[None].float() / 32767)[0]
+    assert torch.allclose(tensors["latent"][11:].float(), expected, rtol=1e-2, atol=1e-2)
