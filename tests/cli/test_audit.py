@@ -66,12 +66,12 @@ def test_what_is_played_by_heart_is_caught(toccata, tiny, monkeypatch):
         by_heart[tuple(codes[0, 0, :10].tolist())] = codes[0]
         return codes
 
-    def frames(prompt, prefix_KT, frames, seed, sampling, melody=None):
-        whole_KT = by_heart[tuple(prefix_KT[0, :10].tolist())]
-        yield from whole_KT[:, prefix_KT.shape[1] : frames].unbind(1)
+    def write(piece, sampling):
+        whole_KT = by_heart[tuple(piece.prefix_KT[0, :10].tolist())]
+        yield from whole_KT[:, piece.prefix_KT.shape[1] : piece.frames].unbind(1)
 
     monkeypatch.setattr(tiny.codec, "encode", encoded)
-    monkeypatch.setattr(tiny, "frames", frames)
+    monkeypatch.setattr(tiny.writer, "write", write)
     told = json.loads(toccata("audit", "trained.jsonl", *SHORT)[1])
     assert told["training"]["exact_share"] == told["training"]["near_share"] == 1
 

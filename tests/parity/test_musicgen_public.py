@@ -102,7 +102,7 @@ def test_a_melody_of_the_published_kind_is_heard_as_transformers_hears_it(pair):
         with pytest.raises(InputError, match="takes no melody"):
             greedy(ours, melody=tune)
         return
-    hot = ours._chroma(ours._melody(tune), 0.0, 0)  # type: ignore[attr-defined]
+    hot = ours.writer._chroma(ours._melody(tune), 0.0, 0)  # type: ignore[attr-defined]
     theirs = expected(model, input_features=hot[None])
     made = greedy(ours, melody=tune).samples
     kept = theirs.shape[1] - RATE // 20

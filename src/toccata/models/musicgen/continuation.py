@@ -10,6 +10,7 @@ from toccata.audio.resample import resample, to_channels
 from toccata.clip import Clip
 from toccata.errors import InputError
 from toccata.models.musicgen.pipeline import MusicGen
+from toccata.models.musicgen.writing import Piece
 from toccata.prompt import Prompt
 
 
@@ -25,15 +26,17 @@ def continued(model: MusicGen, clip: Clip, text: str, heard: float, seconds: flo
     wave_CN = to_channels(resample(clip.samples, clip.sample_rate, rate), model.network.config.channels)
     if wave_CN.shape[1] < (heard + seconds) * rate:
         raise InputError(f"it lasts {clip.seconds:.1f} seconds, too short to hear {heard:g} and go on for {seconds:g}")
-    start = torch.from_numpy(wave_CN[None, :, : round((heard + seconds) * rate)])
+    device = model.writer.device
+    start = torch.from_numpy(wave_CN[None, :, : round((heard + seconds) * rate)]).to(device)
     codes_KT = model.codec.encode(start, model.network.config.codebooks)[0, :, :frames].cpu()
     likeliest = replace(model.sampling, top_k=1, top_p=1.0)
-    made = list(model.frames(Prompt(text), codes_KT[:, :known], frames, 0, likeliest))
+    piece = Piece(Prompt(text), codes_KT[:, :known], frames, torch.Generator(device).manual_seed(0))
+    made = list(model.writer.write(piece, likeliest))
     return torch.stack(made, dim=-1)[0].numpy(), codes_KT[0, known:].numpy()
 
 
 @torch.no_grad()
 def centres(model: MusicGen) -> Tensor:
     """Where the codes of the first codebook lie in the codec's space: (V, D)."""
-    every_1V = torch.arange(model.network.config.vocabulary, device=model.device)[None]
+    every_1V = torch.arange(model.network.config.vocabulary, device=model.writer.device)[None]
     return model.codec.quantiser.decode_level(0, every_1V)[0].float().cpu()  # type: ignore[attr-defined]
