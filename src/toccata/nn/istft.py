@@ -1,12 +1,11 @@
 """A head that predicts a short-time spectrum and turns it into sound (Vocos, arXiv 2306.00814).
 
-A network that hears no chance makes none: it answers steady noise with equal frames, which hum. So a part of the spectrum
-may be noise whose loudness alone is predicted (filtered noise as in DDSP, arXiv 2001.04643, section 3.3).
+A network that hears no chance makes none: it answers steady noise with equal frames, which hum. So a part of the
+spectrum may be noise whose loudness alone is predicted (filtered noise as in DDSP, arXiv 2001.04643, section 3.3).
 """
 
 import torch
 from torch import Tensor, nn
-
 
 NOISE_FRAMES = 1499
 
