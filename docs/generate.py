@@ -97,7 +97,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
     def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         for word, below in getattr(command, "commands", {}).items():
-            yield from walk(f"{name} {word}", below)
+            yield from walk(name if word == getattr(command, "default", None) else f"{name} {word}", below)
         if not hasattr(command, "commands"):
             yield name, command
 

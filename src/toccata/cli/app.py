@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from toccata.cli import DONE, USER, audit, codec, corpus, evaluate, generate, joint, models, train
+from toccata.cli import DONE, USER, codec, corpus, evaluate, generate, joint, memorisation, models, train
 from toccata.errors import ToccataError
 from toccata.version import __version__
 
@@ -44,8 +44,10 @@ app.command(epilog=codec.DECODE_EXAMPLE)(codec.decode)
 app.command(epilog=joint.EMBED_EXAMPLE)(joint.embed)
 app.command(epilog=joint.SEARCH_EXAMPLE)(joint.search)
 app.command(epilog=joint.TAG_EXAMPLE)(joint.tag)
-app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
-app.command(epilog=audit.EXAMPLE)(audit.audit)
+_evaluation = typer.Typer(cls=evaluate.Evaluation, help="How good music is.", rich_markup_mode=None)
+_evaluation.command(evaluate.Evaluation.default, epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+_evaluation.command(epilog=memorisation.EXAMPLE)(memorisation.memorisation)
+app.add_typer(_evaluation, name="evaluate")
 
 
 def _usage(error: Any) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from toccata.cli.progress import note, progress
 from toccata.errors import InputError, OutputError, WeightsError
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from toccata.evaluation.sets import Asked, Item
 
 EXAMPLE = "\b\nExample: toccata evaluate data/band/manifest.jsonl musicgen-mini --seconds 10 --report report.html"
+
+
+class Evaluation(TyperGroup):
+    """Two sets are what is evaluated where no other question is named."""
+
+    default = "sets"
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        named = bool(args) and args[0] in self.commands
+        return super().parse_args(ctx, args if named else [self.default, *args])
 
 
 def evaluate(
@@ -60,7 +71,8 @@ def evaluate(
 
     Every score comes with an interval, and with what noise, silence, shuffled prompts or the reference itself would
     score. Files that can't be read are told and left out. What was heard is kept on this machine, so a stopped run
-    goes on where it was.
+    goes on where it was. Another question, whether a model has learnt its training data by heart, is that of
+    `toccata evaluate memorisation`.
     """
     _check_outputs(save_statistics, report)
     _check_extra()

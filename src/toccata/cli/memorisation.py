@@ -1,4 +1,4 @@
-"""``toccata audit``: has a model learnt its training data by heart?"""
+"""``toccata evaluate memorisation``: has a model learnt its training data by heart?"""
 
 import json
 from pathlib import Path
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from toccata.evaluation.sets import Item
     from toccata.models.musicgen.pipeline import MusicGen
 
-EXAMPLE = "\b\nExample: toccata audit data/band/manifest.jsonl --held-out data/other/manifest.jsonl --count 100"
+EXAMPLE = "\b\nExample: toccata evaluate memorisation data/band/manifest.jsonl --count 100"
 _NAMED = 10
 
 
-def audit(
+def memorisation(
     training: Annotated[
         Path, typer.Argument(help="What it was trained on: a JSONL manifest with captions (or a folder).")
     ],
@@ -43,7 +43,7 @@ def audit(
     import numpy as np
 
     from toccata import hub
-    from toccata.evaluation import memorisation
+    from toccata.evaluation.memorisation import audit
     from toccata.evaluation.sets import read_set
     from toccata.models.musicgen.continuation import centres
     from toccata.models.musicgen.pipeline import MusicGen
@@ -62,7 +62,7 @@ def audit(
         chosen = [items[k] for k in chance.permutation(len(items))[:count]]
         names, pairs = _continuations(generator, chosen, heard, seconds, left_out)
         threshold = found[0][1].threshold if found else None
-        found.append((names, memorisation.audit(pairs, centres(generator).numpy(), chance, threshold)))
+        found.append((names, audit(pairs, centres(generator).numpy(), chance, threshold)))
     names, learnt = found[0]
     nearest = sorted(zip(learnt.distances, names, strict=True))[:_NAMED]
     told = {

@@ -1,4 +1,4 @@
-"""``toccata audit``: a model that plays its training data by heart is caught, one that doesn't isn't."""
+"""``toccata evaluate memorisation``: a model that plays its training data by heart is caught, another is not."""
 
 import json
 from dataclasses import replace
@@ -45,7 +45,7 @@ SHORT = ("--heard", 0.5, "--seconds", 0.5, "--json")
 
 
 def test_a_stranger_matches_nothing_and_what_is_too_short_is_named(toccata, tiny):
-    code, out, err = toccata("audit", "trained.jsonl", "--held-out", "other.jsonl", *SHORT)
+    code, out, err = toccata("evaluate", "memorisation", "trained.jsonl", "--held-out", "other.jsonl", *SHORT)
     assert code == 0, err
     told = json.loads(out)
     assert told["training"]["pieces"] == told["held_out"]["pieces"] == 5
@@ -53,7 +53,7 @@ def test_a_stranger_matches_nothing_and_what_is_too_short_is_named(toccata, tiny
     assert told["training"]["same_tokens_share"] < 0.5
     assert sorted(line.split(":")[0] for line in told["left_out"]) == ["other-5.wav", "trained-5.wav"]
     assert len(told["nearest"]) == 5
-    assert toccata("audit", "trained.jsonl", "--held-out", "other.jsonl", *SHORT)[1] == out
+    assert toccata("evaluate", "memorisation", "trained.jsonl", "--held-out", "other.jsonl", *SHORT)[1] == out
 
 
 def test_what_is_played_by_heart_is_caught(toccata, tiny, monkeypatch):
@@ -72,12 +72,12 @@ def test_what_is_played_by_heart_is_caught(toccata, tiny, monkeypatch):
 
     monkeypatch.setattr(tiny.codec, "encode", encoded)
     monkeypatch.setattr(tiny.writer, "write", write)
-    told = json.loads(toccata("audit", "trained.jsonl", *SHORT)[1])
+    told = json.loads(toccata("evaluate", "memorisation", "trained.jsonl", *SHORT)[1])
     assert told["training"]["exact_share"] == told["training"]["near_share"] == 1
 
 
 def test_people_get_a_few_lines(toccata, tiny):
-    code, out, _ = toccata("audit", "trained.jsonl", *SHORT[:-1], "--count", 3)
+    code, out, _ = toccata("evaluate", "memorisation", "trained.jsonl", *SHORT[:-1], "--count", 3)
     assert code == 0
     assert "training: 0.00% exact" in out.decode()
     assert "trained-" in out.decode()
@@ -90,8 +90,8 @@ def test_wrong_input_is_one_line(toccata, tiny, monkeypatch):
         (["trained.jsonl", "--heard", 3], "could be continued"),
         (["trained.jsonl", "--model", "nothing"], "there is no model"),
     ):
-        code, out, err = toccata("audit", *arguments)
+        code, out, err = toccata("evaluate", "memorisation", *arguments)
         assert (code, out) == (2, b""), arguments
         assert says in err.splitlines()[-1], err
     monkeypatch.setattr(hub, "load", lambda name, device, precision: object())
-    assert "choose a MusicGen" in toccata("audit", "trained.jsonl")[2]
+    assert "choose a MusicGen" in toccata("evaluate", "memorisation", "trained.jsonl")[2]
