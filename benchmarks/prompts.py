@@ -31,6 +31,7 @@ from toccata.evaluation.probe import Probe
 SEED = 1000
 REFERENCE = 5000  # pieces from here on are compared with, and never asked for
 LEAST_SURE = 0.65
+FEWEST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def run(options: Options) -> Iterator[Figure]:
     heard = on_all_cores(partial(listen, probes=probes), [*band, *ours, *through])
     band_heard, ours_heard, through_heard = (heard[k * len(asked) : (k + 1) * len(asked)] for k in range(3))
     yield from verdicts(asked, band_heard, ours_heard, frozenset(probes.families), through_heard)
+    yield from by_family(asked, band_heard, ours_heard, frozenset(probes.families))
     yield from guards(ours, band)
     yield from _frechet(band_heard, through_heard, ours_heard)
 
@@ -185,6 +187,15 @@ def verdicts(
         if through:
             kept = _mean(groups, [question.fits(through[i]) for i, question in mine])
             yield compared(f"{metric}: band through the codec", kept, "share", ceiling, n=len(mine))
+
+
+def by_family(asked: list[Case], band: list[Heard], ours: list[Heard], judged: frozenset[str]) -> Iterator[Figure]:
+    """Which families of instruments come through, of those that some prompts name: ours, against the ceiling."""
+    for family in sorted(judged):
+        named = [i for i, case in enumerate(asked) if family in case.asks.get("families", ())]
+        if len(named) >= FEWEST_NAMED:
+            value, ceiling = (float(np.mean([family in heard[i].families for i in named])) for heard in (ours, band))
+            yield compared(f"{family} there, where named", value, "share", ceiling, n=len(named))
 
 
 def ratio_spread(prompts: Sequence[int], groups: Sequence[str], right: Sequence[tuple[bool, bool]]) -> float:

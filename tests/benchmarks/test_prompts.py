@@ -10,6 +10,7 @@ from benchmarks.prompts import (
     PACE,
     TEMPO,
     Heard,
+    by_family,
     guards,
     questions,
     ratio_spread,
@@ -58,6 +59,13 @@ def test_music_that_ignores_the_prompt_scores_what_its_control_scores():
     for figure in verdicts(CASES, RIGHT, same, JUDGED):
         if figure.against is not None:
             assert figure.value == pytest.approx(figure.control)
+
+
+def test_each_family_that_is_named_often_enough_is_told_by_itself():
+    cases = [Case(i, "a", {"families": {"piano", "harp"} | ({"strings"} if i < 3 else set())}) for i in range(8)]
+    band, ours = [heard(100, Key(0, False), True, "piano")] * 8, [RIGHT[1]] * 6 + [RIGHT[0]] * 2
+    (piano,) = by_family(cases, band, ours, JUDGED)
+    assert (piano.metric, piano.value, piano.against, piano.n) == ("piano there, where named", 0.25, 1.0, 8)
 
 
 def test_the_ratios_interval_is_the_binomials_and_narrows_with_more_prompts():
