@@ -53,6 +53,14 @@ def test_a_saved_file_tells_where_it_came_from(tmp_path: Path):
     assert origin["weights_sha256"] == "ab" * 32
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
+def test_sound_that_no_prompt_made_is_saved_too(tmp_path: Path, suffix: str):
+    clip(prompt="").save(tmp_path / f"a{suffix}")
+    with soundfile.SoundFile(tmp_path / f"a{suffix}") as file:
+        assert file.title == ""
+        assert json.loads(file.comment)["prompt"] == ""
+
+
 def test_a_notebook_shows_a_player_and_the_prompt_as_text():
     page = clip(prompt='<script>"piano"')._repr_html_()
     assert "<script>" not in page

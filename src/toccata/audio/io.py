@@ -186,7 +186,8 @@ def encode(samples_CN: np.ndarray, sample_rate: int, suffix: str, tags: Mapping[
     try:
         with soundfile.SoundFile(buffer, "w", sample_rate, len(samples_CN), subtype, format=container) as file:
             for name, text in tags.items():
-                setattr(file, name, text)
+                if text:  # libsndfile refuses an empty one
+                    setattr(file, name, text)
             # Second by second: libsndfile's Vorbis encoder puts a whole block on the stack.
             for start in range(0, samples_CN.shape[1], sample_rate):
                 file.write(samples_CN[:, start : start + sample_rate].T)
