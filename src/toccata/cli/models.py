@@ -34,7 +34,7 @@ def list_models(as_json: AsJson = False) -> None:
         for row in rows:
             print(json.dumps(row))
         return
-    print(f"{'NAME':38} {'FAMILY':12} {'SIZE':>8} {'RATE':>6} {'LICENCE':13} HERE")
+    print(f"{'NAME':38} {'FAMILY':12} {'SIZE':>8} {'RATE':>6} {'LICENCE':22} HERE")
     for row in rows:
         here = "yes" if row["here"] else "no" if row["supported"] else "not supported yet"
         sizes = f"{_size(row['bytes']):>8} {row['sample_rate'] or '-':>6}"
