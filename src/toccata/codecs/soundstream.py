@@ -53,7 +53,6 @@ class SoundStreamConfig:
     synthesis_depth: int = 4
     octaves: int = 0
     per_octave: int = 36
-    noise: bool = False
 
     @property
     def frame_rate(self) -> float:
@@ -68,7 +67,7 @@ def full() -> SoundStreamConfig:
 
 def mini() -> SoundStreamConfig:
     """soundstream-mini: 25 Hz, 12 x 1024."""
-    return SoundStreamConfig(kind="frames", stride=960, latent=64, octaves=7, noise=True)
+    return SoundStreamConfig(kind="frames", stride=960, latent=64, octaves=7)
 
 
 class SpectrumEncoder(nn.Module):
@@ -126,7 +125,7 @@ class FrameDecoder(nn.Module):
         self.split = nn.Linear(config.decoder_width, config.synthesis_width * self.group)
         self.fine = nn.Sequential(*(ConvNeXtBlock(config.synthesis_width) for _ in range(config.synthesis_depth)))
         self.norm = nn.LayerNorm(config.synthesis_width)
-        self.head = ISTFTHead(config.synthesis_width, self.n_fft, config.hop, config.noise)
+        self.head = ISTFTHead(config.synthesis_width, self.n_fft, config.hop)
         self.bank = None
         if config.octaves:
             sizes = (config.octaves, config.per_octave, config.hop, self.n_fft, config.sample_rate)
@@ -142,7 +141,7 @@ class FrameDecoder(nn.Module):
     def forward(self, latent_BTD: Tensor, first: int = 0) -> Tensor:
         """``first`` is the frame of the whole sound that latent_BTD begins with."""
         hidden = self.trunk(latent_BTD)
-        wave = self.head(hidden, first * self.group)
+        wave = self.head(hidden)
         return wave if self.bank is None else wave + self.bank(hidden, first * self.group)
 
 

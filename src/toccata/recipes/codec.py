@@ -206,7 +206,7 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
             wave_BCN, _ = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + 10**5 + step)
             latent_BTD = heard_latents(recipe, codec, wave_BCN, generator)
-            # Anywhere in a sound, so that phases and noise of its first seconds aren't learnt by heart.
+            # Anywhere in a sound, so that the phases of its first seconds aren't learnt by heart.
             first = int(torch.randint(10_000, (), generator=generator))
             with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
                 made_BCN = codec.synthesise(latent_BTD, first)
