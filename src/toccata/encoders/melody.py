@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toccata.audio.mel import magnitudes, mel_filters, pitch_filters
+from toccata.encoders.vector_tokens import dequantise, quantise
 from toccata.errors import InputError, WeightsError
 from toccata.nn.rvq import ResidualVectorQuantiser
 from toccata.nn.transformer import Block, Blocks
@@ -142,23 +143,13 @@ class MelodyEncoder(nn.Module):
         starts = [round(i * every * self.config.frame_rate) for i in range(count)]
         return torch.stack([mel_TM[start : start + frames] for start in starts])
 
-    @torch.no_grad()
     def quantise(self, embedding_BD: Tensor) -> Tensor:
         """Embeddings -> codes_BK; raises ``WeightsError`` where training has not come to tokens."""
-        self._check_tokens()
-        return self.quantiser.encode(embedding_BD.to(self.device)[:, None])[..., 0].cpu()
+        return quantise(self.quantiser, embedding_BD, "this melody encoder")
 
-    @torch.no_grad()
     def dequantise(self, codes_BK: Tensor) -> Tensor:
         """codes_BK, K of any number of first levels -> embeddings (B, D) of unit length; raises as ``quantise``."""
-        self._check_tokens()
-        return F.normalize(self.quantiser.decode(codes_BK.to(self.device)[..., None])[:, 0], dim=-1).cpu()
-
-    def _check_tokens(self) -> None:
-        if not next(self.quantiser.buffers()).any():
-            raise WeightsError(
-                "this melody encoder has no tokens yet: they are fitted when its training ends; let it go on"
-            )
+        return dequantise(self.quantiser, codes_BK, "this melody encoder")
 
 
 def mels_of(wave_BN: Tensor, config: MelodyConfig) -> Tensor:

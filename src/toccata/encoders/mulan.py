@@ -20,6 +20,7 @@ from toccata.encoders.bert import BertConfig, bert_base
 from toccata.encoders.joint import LONGEST, TextTower, at_rate, checked_texts, checked_wave
 from toccata.encoders.text import TextEncoder
 from toccata.encoders.towers import described, save_tokeniser, text_tower, towers_of
+from toccata.encoders.vector_tokens import dequantise, quantise
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError, WeightsError
 from toccata.nn.resnet import ResNet, ResNetConfig
@@ -179,21 +180,13 @@ class MuLan(nn.Module):
             return torch.zeros(self.config.width)
         return self.hear(self.mels(torch.stack(batch)).to(self.device)).sum(0).cpu()
 
-    @torch.no_grad()
     def quantise(self, embedding_BD: Tensor) -> Tensor:
         """Embeddings of music or text -> codes_BK; raises ``WeightsError`` where training has not come to tokens."""
-        self._check_tokens()
-        return self.quantiser.encode(embedding_BD.to(self.device)[:, None])[..., 0].cpu()
+        return quantise(self.quantiser, embedding_BD, "this MuLan")
 
-    @torch.no_grad()
     def dequantise(self, codes_BK: Tensor) -> Tensor:
         """codes_BK, K of any number of first levels -> embeddings (B, D) of unit length; raises as ``quantise``."""
-        self._check_tokens()
-        return F.normalize(self.quantiser.decode(codes_BK.to(self.device)[..., None])[:, 0], dim=-1).cpu()
-
-    def _check_tokens(self) -> None:
-        if not next(self.quantiser.buffers()).any():
-            raise WeightsError("this MuLan has no tokens yet: they are fitted when its training ends; let it go on")
+        return dequantise(self.quantiser, codes_BK, "this MuLan")
 
 
 def mels_of(wave_BN: Tensor, config: MuLanConfig) -> Tensor:
