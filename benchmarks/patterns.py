@@ -28,14 +28,15 @@ SEED = 9000
 
 @dataclass(frozen=True)
 class Sizes:
-    """Optimiser steps of each pattern, pieces in each step, and clips to judge."""
+    """Optimiser steps of each pattern, pieces in each step, clips to judge, and shards of music to learn from."""
 
     steps: int
     batch: int
     clips: int
+    shards: int
 
 
-GPU, FULL, QUICK = Sizes(6000, 16, 200), Sizes(1000, 8, 100), Sizes(40, 8, 12)
+GPU, FULL, QUICK = Sizes(6000, 16, 200, 160), Sizes(1000, 8, 100, 40), Sizes(40, 8, 12, 2)
 
 
 def run(options: Options) -> Iterator[Figure]:
@@ -58,8 +59,9 @@ def run(options: Options) -> Iterator[Figure]:
 def _clips(name: str, sizes: Sizes, prompts: Sequence[str], device: str) -> list[np.ndarray]:
     out = CACHE / "patterns" / f"{name}-{sizes.steps}"
     recipe = MusicGenRecipe(
-        out=out, preset="tiny", pattern=name, steps=sizes.steps, batch=sizes.batch, word_steps=100, device=device
-    )
+        out=out, preset="tiny", pattern=name, steps=sizes.steps, batch=sizes.batch, word_steps=100,
+        first_shards=sizes.shards, shards=sizes.shards, device=device,
+    )  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):  # a benchmark's own stdout is for figures
         train(recipe)
     model = load_pipeline(out / "model", device)

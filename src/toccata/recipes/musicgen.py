@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from toccata.audio.melody import melody_of_notes
 from toccata.codecs.soundstream import codes_hash, load_soundstream
+from toccata.corpus.instruments import INSTRUMENTS
 from toccata.corpus.stream import PIECES, audio_shard, corpus_name
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.data.tokens import TokenPiece, crop, encode_shard, pieces
@@ -48,7 +49,8 @@ class MusicGenRecipe:
     ``level_weights`` weigh the codebooks' losses: the first levels carry the music, the last ones texture.
     ``roll_weight`` and ``label_weight`` weigh what ``score_heads`` asks besides; ``word_steps`` come before the music.
     ``melody_share`` of the pieces come with their melody, where they have one and the model takes one;
-    ``key_share`` come with a caption that names their key, where they have one.
+    ``family_share`` are drawn by a family of instruments, rare ones as often as common ones, and come with a caption
+    that names it; ``key_share`` of the others come with a caption that names their key, where they have one.
     ``short_share`` of the steps hear more and shorter crops (as much music in all): where little has been heard yet,
     only the words can tell what comes.
     ``stray_share`` of the crops begin with another piece's music, which is heard but not learnt: what follows is told
@@ -74,6 +76,7 @@ class MusicGenRecipe:
     roll_weight: float = 0.25
     label_weight: float = 0.05
     melody_share: float = 0.35
+    family_share: float = 0.4
     key_share: float = 0.7
     short_share: float = 0.7
     short_seconds: float = 4.0
@@ -232,12 +235,9 @@ def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int]
         for _ in range(recipe.batch * config.window_frames // frames):
             back = int(torch.randint(min(newest + 1, recipe.shards_in_memory), (), generator=choose))
             shard = load(newest - back)
-            piece = shard[int(torch.randint(len(shard), (), generator=choose))]
+            piece, texts = captioned(shard, recipe, choose)
             crops.append(crop(piece, frames, config.filler, choose))
-            texts = piece.record["captions"]
-            if float(torch.rand((), generator=choose)) < recipe.key_share:
-                texts = [t for t in texts if "key" in t["named"]] or texts
-            captions.append(texts[int(torch.randint(len(texts), (), generator=choose))]["text"])
+            captions.append(one_of(texts, choose))
             told = float(torch.rand((), generator=choose)) < recipe.melody_share
             chroma.append(melody_chroma(piece, crops[-1].start, frames, config, told))
             records.append(piece.record)
@@ -250,6 +250,36 @@ def sampler(recipe: MusicGenRecipe, config: MusicGenConfig, read: Callable[[int]
         )
 
     return draw
+
+
+def captioned(shard: Sequence[TokenPiece], recipe: MusicGenRecipe, choose: torch.Generator) -> tuple[TokenPiece, list]:
+    """A piece of the shard, and the captions that may tell of it: see ``family_share`` and ``key_share``."""
+    if float(torch.rand((), generator=choose)) < recipe.family_share and (known := by_family(shard)):
+        return one_of(known[one_of(sorted(known), choose)], choose)
+    piece = one_of(shard, choose)
+    texts = [caption["text"] for caption in piece.record["captions"]]
+    if float(torch.rand((), generator=choose)) < recipe.key_share:
+        texts = [caption["text"] for caption in piece.record["captions"] if "key" in caption["named"]] or texts
+    return piece, texts
+
+
+def by_family(shard: Sequence[TokenPiece]) -> dict[str, list[tuple[TokenPiece, list[str]]]]:
+    """Each family of instruments -> pieces with captions that name it, drums left out: most pieces have those."""
+    found: dict[str, list[tuple[TokenPiece, list[str]]]] = {}
+    for piece in shard:
+        texts: dict[str, list[str]] = {}
+        for caption in piece.record["captions"]:
+            named = caption["named"]
+            players = {INSTRUMENTS[name].family for name in named.get("instruments", ())}
+            for family in sorted({*named.get("families", ()), *players} - {"drums"}):
+                texts.setdefault(family, []).append(caption["text"])
+        for family, naming in texts.items():
+            found.setdefault(family, []).append((piece, naming))
+    return found
+
+
+def one_of(choices: Sequence[Any], choose: torch.Generator) -> Any:
+    return choices[int(torch.randint(len(choices), (), generator=choose))]
 
 
 def shards_drawn(recipe: MusicGenRecipe, step: int) -> int:
