@@ -24,6 +24,7 @@ from toccata.errors import InputError
 from toccata.recipes.codec_parts import critic_loss, opinion, same_crops
 from toccata.training.log import StepLog
 from toccata.training.optim import warmup_stable_decay
+from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.state import load_state, save_state
 
@@ -76,7 +77,7 @@ def train(recipe: AutoencoderRecipe) -> None:
         while step < steps:
             wave_BCN = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 mean_BTD, spread_BTD = (part.float() for part in codec.distribution(wave_BCN))
                 noise_BTD = torch.randn(mean_BTD.shape, generator=generator).to(mean_BTD)
                 made_BCN = codec.synthesise(mean_BTD + spread_BTD * noise_BTD).float()

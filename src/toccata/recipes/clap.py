@@ -39,6 +39,7 @@ from toccata.training.contrastive import cached_backward, pair_loss
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
+from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 
@@ -121,7 +122,7 @@ def contrast(model: CLAP, pairs: Pairs, recipe: CLAPRecipe) -> tuple[Tensor, Ten
     B, device = len(pairs.captions), recipe.device
     drawn = [draw_again(p.mel_TM, model.pictures, pairs.choose) for p in pairs.pieces]
     mels = [torch.stack([masked(mel_TM.float(), pairs.choose) for mel_TM in mel_PTM]) for mel_PTM, _ in drawn]
-    autocast = torch.autocast(torch.device(device).type, torch.bfloat16)
+    autocast = fast_products(device)
 
     def hear(first: int) -> Tensor:
         longer_B = torch.tensor([longer for _, longer in drawn[first : first + recipe.chunk]])

@@ -41,6 +41,7 @@ from toccata.recipes.codec_parts import (
 from toccata.training.balancer import Balancer
 from toccata.training.log import StepLog
 from toccata.training.optim import warmup_cosine, warmup_stable_decay
+from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.weights import checkpoint
 
@@ -151,13 +152,13 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
             wave_BCN, roll_BTR = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
             levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator).to(recipe.device)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 latent_BTD = codec.latents(wave_BCN)
             if step < recipe.free_steps:
                 quantised = unquantised(latent_BTD)
             else:
                 quantised = codec.quantiser(latent_BTD, levels_B, generator)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 made_BCN = codec.synthesise(quantised.latent_BTD)
             mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
             score = score_loss(score_head(quantised.first_BTD), roll_BTR)
@@ -208,7 +209,7 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
             latent_BTD = heard_latents(recipe, codec, wave_BCN, generator)
             # Anywhere in a sound, so that the phases of its first seconds aren't learnt by heart.
             first = int(torch.randint(10_000, (), generator=generator))
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 made_BCN = codec.synthesise(latent_BTD, first)
             mel = losses.mel_loss(made_BCN, wave_BCN, codec.config.sample_rate)
             tonal, partials = losses.tonal_loss(made_BCN, wave_BCN, codec.config.sample_rate)
@@ -267,10 +268,10 @@ def balance(recipe: CodecRecipe, codec: EnCodec, deadline: float) -> bool:
             wave_BCN, _ = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
             levels_B = dropped_levels(len(wave_BCN), codec.config.levels, generator).to(recipe.device)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 latent_BTD = codec.latents(wave_BCN)
             quantised = codec.quantiser(latent_BTD, levels_B, generator)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 made_BCN = codec.synthesise(quantised.latent_BTD)
             made_BCN = made_BCN.float()[..., : wave_BCN.shape[-1]]
             real_BCN, fake_BCN = same_crops(wave_BCN, made_BCN, generator, rate // 2)

@@ -30,6 +30,7 @@ from toccata.training.contrastive import cached_backward, pair_loss
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
+from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 
@@ -106,7 +107,7 @@ def contrast(model: MuLan, pairs: Pairs, recipe: MuLanRecipe) -> tuple[Tensor, T
     """Gradients of a whole batch; the loss, and the share of captions whose music is found first."""
     B = len(pairs.captions)
     mels = [masked(crop(p, model.config.frames, pairs.choose), pairs.choose) for p in pairs.pieces]
-    autocast = torch.autocast(torch.device(recipe.device).type, torch.bfloat16)
+    autocast = fast_products(recipe.device)
 
     def hear(first: int) -> Tensor:
         mel_BTM = torch.stack(mels[first : first + recipe.chunk]).float()

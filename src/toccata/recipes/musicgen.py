@@ -29,6 +29,7 @@ from toccata.recipes.words import learn_words
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_stable_decay
+from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
@@ -163,7 +164,7 @@ def train(recipe: MusicGenRecipe) -> None:
         while step < recipe.steps:
             batch = draw(step)
             captions, chroma_BTC = dropped(batch, config.condition_dropout, random.Random(f"{recipe.seed}-{step}"))
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 hidden_BSD, loss, by_level = code_loss(
                     run, network, text, batch.codes_BKT, batch.asked_BKT, captions, chroma_BTC, recipe
                 )
@@ -380,7 +381,7 @@ def held_out_line(
         told["own caption and melody"] = captions, chroma
     results = {}
     for name, (texts, tune) in told.items():
-        with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+        with fast_products(recipe.device):
             results[name] = code_loss(network.states, network, text, codes, codes, texts, tune, recipe)[-1]
     network.load_state_dict(own)
     return "held out: " + ", ".join(f"{n} {r.mean():.3f} (first {r[0]:.3f})" for n, r in results.items())

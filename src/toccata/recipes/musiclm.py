@@ -29,6 +29,7 @@ from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shar
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
+from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
@@ -293,7 +294,7 @@ def code_loss(network: StageNetwork, batch: Batch, device: str) -> tuple[Tensor,
     """(mean, by level) cross-entropy of what is written, in nats a token."""
     read = {name: codes_BKT.to(device) for name, codes_BKT in batch.read.items()}
     written_BKT = batch.written_BKT.to(device)
-    with torch.autocast(torch.device(device).type, torch.bfloat16):
+    with fast_products(device):
         logits_BKTV = network(read, written_BKT, batch.told_B.to(device))
     loss_BKT = F.cross_entropy(logits_BKTV.flatten(0, 2).float(), written_BKT.flatten(), reduction="none").view(
         written_BKT.shape

@@ -27,6 +27,7 @@ from toccata.models.stable_audio.pipeline import save_stable_audio
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
+from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
@@ -98,7 +99,7 @@ def train(recipe: StableAudioRecipe) -> None:
         draw = sampler(recipe, config, codec, read, recipe.batch)
         while step < recipe.steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 loss = loss_of(network, text, draw(step), generator)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)

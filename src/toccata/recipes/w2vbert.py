@@ -23,6 +23,7 @@ from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shar
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
+from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 
@@ -80,7 +81,7 @@ def train(recipe: W2vBertRecipe) -> None:
         while step < recipe.steps:
             mel_BTM, choose = draw(step)
             torch.manual_seed(recipe.seed * 10**7 + step)  # of the dropout, so that a run goes on exactly
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 losses: Losses = encoder(mel_BTM, recipe.temperature(step), choose)
             losses.total.backward()
             nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)

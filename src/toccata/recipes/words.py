@@ -9,6 +9,7 @@ from toccata.models.musicgen.network import MusicGenNetwork, mean_text
 from toccata.recipes.score_heads import LabelHead, label_targets
 from toccata.training.log import StepLog
 from toccata.training.optim import Optimisers, split_matrices, warmup_cosine
+from toccata.training.precision import fast_products
 
 PIECES, HELD_OUT_PIECES = 8000, 300
 
@@ -45,7 +46,7 @@ def _captions(seed: int, count: int) -> tuple[list[str], list[dict]]:
 def _mean(network: MusicGenNetwork, text: TextEncoder, captions: list[str], device: str) -> Tensor:
     features = text.encode(captions)
     tokens, mask = features.tokens_BLD.to(device), features.mask_BL.to(device)
-    with torch.autocast(torch.device(device).type, torch.bfloat16):
+    with fast_products(device):
         return mean_text(network.encode_text(tokens, mask), mask).float()
 
 
