@@ -54,8 +54,9 @@ def test_folders_take_their_prompts_from_a_file(tmp_path):
 
 def test_names_tell_sets_apart(tmp_path):
     ours, theirs = write_sets(tmp_path)
-    with pytest.raises(InputError, match="two sets are called 'manifest'"):
-        read_sets([ours.partition("=")[2], theirs.partition("=")[2]])
+    assert read_sets([ours.partition("=")[2], theirs.partition("=")[2]]).names == ("ours", "theirs")
+    with pytest.raises(InputError, match="two sets are called 'ours'"):
+        read_sets([ours, str(tmp_path / "ours")])
     with pytest.raises(InputError, match="NAME=FOLDER"):
         read_sets([ours, "=x"])
     (tmp_path / "empty").mkdir()

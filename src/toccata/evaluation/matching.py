@@ -34,7 +34,7 @@ class Material:
 def read_sets(places: Sequence[str], asked: Sequence[Asked] = ()) -> Material:
     """The sets at ``places``, folders or manifests, matched by prompt.
 
-    A place may be named, as in NAME=PLACE; else its folder or file names it. ``asked`` are prompts for the clips of
+    A place may be named, as in NAME=PLACE; else its file names it, or its folder where that is called manifest. ``asked`` are prompts for the clips of
     each set, by name or in order. Raises ``InputError`` for what ``read_set`` refuses, and where nothing matches.
     """
     if len(places) > MOST_SETS:
@@ -54,7 +54,7 @@ def _named(place: str) -> tuple[str, Path]:
             raise InputError(f"{place!r} names no set; write NAME=FOLDER")
         return name.strip(), Path(rest)
     path = Path(place)
-    return (path if path.is_dir() else path.with_suffix("")).resolve().name or place, path
+    return (path if path.is_dir() else path.parent if path.stem == "manifest" else path).resolve().stem or place, path
 
 
 def match(sets: dict[str, list[Item]]) -> Material:
