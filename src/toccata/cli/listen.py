@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,10 +81,10 @@ def listen(
         answers = Answers.start(db, design)
         _tell(address(bound), token, answers, as_json)
         try:
-            serve(listening_app(ListeningTest(material, playback, answers), token), bound)
-        except KeyboardInterrupt:
-            note(f"stopped; {len(answers.all())} answers are in {db}")
+            with suppress(KeyboardInterrupt):  # the way to stop a server
+                serve(listening_app(ListeningTest(material, playback, answers), token), bound)
         finally:
+            note(f"stopped; {len(answers.all())} answers are in {db}")
             answers.close()
 
 

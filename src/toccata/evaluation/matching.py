@@ -34,8 +34,9 @@ class Material:
 def read_sets(places: Sequence[str], asked: Sequence[Asked] = ()) -> Material:
     """The sets at ``places``, folders or manifests, matched by prompt.
 
-    A place may be named, as in NAME=PLACE; else its file names it, or its folder where that is called manifest. ``asked`` are prompts for the clips of
-    each set, by name or in order. Raises ``InputError`` for what ``read_set`` refuses, and where nothing matches.
+    A place may be named, as in NAME=PLACE; else its file names it, or its folder where that is called manifest.
+    ``asked`` are prompts for the clips of each set, by name or in order. Raises ``InputError`` for what ``read_set``
+    refuses, and where nothing matches.
     """
     if len(places) > MOST_SETS:
         raise InputError(f"{len(places)} sets are too many for one test; give {MOST_SETS} or fewer")

@@ -13,6 +13,7 @@ from toccata.server.problems import problem
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _COOKIE = "toccata_token"
+_A_YEAR = 365 * 86400
 _SAID_TO_BROWSERS = {
     "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -47,7 +48,9 @@ class Guard:
                 for name, value in _SAID_TO_BROWSERS.items():
                     told.setdefault(name, value)
                 if by_query:
-                    told.append("Set-Cookie", f"{_COOKIE}={self._token}; Path=/; HttpOnly; SameSite=Strict")
+                    told.append(
+                        "Set-Cookie", f"{_COOKIE}={self._token}; Path=/; Max-Age={_A_YEAR}; HttpOnly; SameSite=Lax"
+                    )
             await send(message)
 
         await self._app(scope, _limited(receive, self._max_body), answer)

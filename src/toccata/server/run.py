@@ -44,10 +44,15 @@ def address(bound: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def serve(app: FastAPI, bound: socket.socket) -> None:
-    """Answer requests until the process is interrupted or terminated; what is under way then is finished."""
+def server(app: FastAPI) -> uvicorn.Server:
+    """The loop around an application, not yet running: ``run(sockets=[bound])`` starts it, ``should_exit`` ends it."""
     config = uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off",
         timeout_graceful_shutdown=5,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[bound])
+    return uvicorn.Server(config)
+
+
+def serve(app: FastAPI, bound: socket.socket) -> None:
+    """Answer requests until the process is interrupted or terminated; what is under way then is finished."""
+    server(app).run(sockets=[bound])

@@ -202,7 +202,7 @@ async function send() {
 by("begin").addEventListener("click", () => { begun = 1; load(); });
 by("resume").addEventListener("click", () => screen("trial"));
 by("stop").addEventListener("click", () => {
-  by("kept").textContent = now.done === 1 ? "one answer so far" : `${now.done} answers so far`;
+  by("kept").textContent = now.done ? `What you answered so far is stored, ${now.done} of ${now.total}.` : "";
   by("address").value = location.href;
   screen("pause");
 });
