@@ -13,7 +13,7 @@ FLOORS = {
     "clip": 3, "codecs": 3, "encoders": 3, "data": 3, "corpus": 3,
     "models": 4, "evaluation": 4, "search": 4,
     "recipes": 5,
-    "hub": 6, "server": 6,
+    "hub": 6, "server": 6, "web": 6,
     "cli": 7, "__init__": 7,
     "__main__": 8,
 }  # fmt: skip

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from toccata.cli import DONE, USER, codec, corpus, evaluate, generate, joint, memorisation, models, train
+from toccata.cli import DONE, USER, codec, corpus, evaluate, generate, joint, listen, memorisation, models, train
+from toccata.cli.groups import Defaulting
 from toccata.errors import ToccataError
 from toccata.version import __version__
 
@@ -44,10 +45,14 @@ app.command(epilog=codec.DECODE_EXAMPLE)(codec.decode)
 app.command(epilog=joint.EMBED_EXAMPLE)(joint.embed)
 app.command(epilog=joint.SEARCH_EXAMPLE)(joint.search)
 app.command(epilog=joint.TAG_EXAMPLE)(joint.tag)
-_evaluation = typer.Typer(cls=evaluate.Evaluation, help="How good music is.", rich_markup_mode=None)
-_evaluation.command(evaluate.Evaluation.default, epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+_evaluation = typer.Typer(cls=Defaulting, help="How good music is.", rich_markup_mode=None)
+_evaluation.command(Defaulting.default, epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 _evaluation.command(epilog=memorisation.EXAMPLE)(memorisation.memorisation)
 app.add_typer(_evaluation, name="evaluate")
+_listening = typer.Typer(cls=Defaulting, help="How good people find it.", rich_markup_mode=None)
+_listening.command(Defaulting.default, epilog=listen.EXAMPLE)(listen.listen)
+_listening.command(epilog=listen.EXPORT_EXAMPLE)(listen.export)
+app.add_typer(_listening, name="listen")
 
 
 def _usage(error: Any) -> str:

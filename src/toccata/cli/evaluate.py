@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from toccata.cli.progress import note, progress
 from toccata.errors import InputError, OutputError, WeightsError
@@ -17,16 +16,6 @@ if TYPE_CHECKING:
     from toccata.evaluation.sets import Asked, Item
 
 EXAMPLE = "\b\nExample: toccata evaluate data/band/manifest.jsonl musicgen-mini --seconds 10 --report report.html"
-
-
-class Evaluation(TyperGroup):
-    """Two sets are what is evaluated where no other question is named."""
-
-    default = "sets"
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        named = bool(args) and args[0] in self.commands
-        return super().parse_args(ctx, args if named else [self.default, *args])
 
 
 def evaluate(
