@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from torch import Tensor
 from toccata.audio import resample
 from toccata.clip import Clip, Progress, in_parts, sound
 from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
-from toccata.encoders.features import TextFeatures
-from toccata.encoders.text import load_text_encoder
+from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import InputError, WeightsError
 from toccata.models.stable_audio.canvas import Canvas, Window, begun_with, empty, kept_outside, pasted, windows
 from toccata.models.stable_audio.config import START, TOTAL, DiffusionSampling, read_config
@@ -32,12 +31,6 @@ from toccata.weights.parts import find_part
 
 DEFAULT_STRENGTH = 0.7
 SILENT_FRAMES = 64  # more than the encoder sees, so that the middle one knows of silence only
-
-
-class TextReader(Protocol):
-    """What Stable Audio needs of a text encoder."""
-
-    def encode(self, texts: list[str]) -> TextFeatures: ...
 
 
 class StableAudio:
@@ -267,7 +260,7 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
         raise WeightsError(f"{folder} does not describe a Stable Audio ({error}); fetch or train it again") from None
     checkpoint.load_into(network, expand(tensors), folder)
     codec = load_autoencoder(find_part(folder, config, "codec"))
-    text = load_text_encoder(find_part(folder, config, "text"))
+    text = load_reader(find_part(folder, config, "text"))
     name, sha256 = config.get("name", folder.name), checkpoint.sha256(folder)
     return StableAudio(network.to(place, dtype), codec.to(place), text, name, sha256)
 
