@@ -47,6 +47,12 @@ def adopt(name: str, beside: Path) -> tuple[Path, str]:
     return beside, beside.name
 
 
+def inherit(folder: Path, config: dict[str, Any], role: str, beside: Path) -> str:
+    """``adopt`` what the model in ``folder`` names as its ``role``, for a model that is made of it: the name of it."""
+    place, said = find_part(folder, config, role), str(config[role])
+    return adopt(said if catalogue.find(said) else place.name if place.parent == BUNDLED else str(place), beside)[1]
+
+
 def _pulled(name: str, who: str) -> Path:
     found = store.fetched(catalogue.get(name))
     if found is None:
