@@ -110,7 +110,7 @@ def drawn(ours, steps, guidance, negative=None, seed=3):
     """toccata's sound of one window: its own lengths begin at a second, longer than that."""
     sampling = replace(ours.config.sampling, steps=steps, guidance=guidance)
     asked = Asked(toccata.Prompt(PROMPT, negative), seed, sampling)
-    parts = ours._latents(asked, empty(WINDOW, WINDOW, LATENT), SECONDS, 1.0)
+    parts = ours.latents(asked, empty(WINDOW, WINDOW, LATENT), SECONDS, 1.0)
     return ours.codec.synthesise(torch.cat(list(parts))[None])[0].detach().numpy()
 
 

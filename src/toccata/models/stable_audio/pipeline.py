@@ -203,7 +203,7 @@ class StableAudio:
         self._check(edit, old_CN, total)
         canvas = self._canvas(old_CN, -(-wanted // self.codec.config.stride), regions)
         reach = edit.strength or (1.0 if regions or old_CN is None else DEFAULT_STRENGTH)
-        drawn = self._latents(asked, canvas, total, reach)
+        drawn = self.latents(asked, canvas, total, reach)
         device = next(self.codec.parameters()).device
         parts = self.codec.decode_stream(part_TD[None].to(device) for part_TD in drawn)
         waves = (wave_BCN[0].cpu().numpy() for wave_BCN in parts)
@@ -252,7 +252,7 @@ class StableAudio:
         wave_BCN = torch.from_numpy(np.ascontiguousarray(wave_CN))[None]
         return self.codec.encode(wave_BCN.to(next(self.codec.parameters()).device))[0].float().cpu()
 
-    def _latents(self, asked: Asked, canvas: Canvas, total: float, strength: float) -> Iterator[Tensor]:
+    def latents(self, asked: Asked, canvas: Canvas, total: float, strength: float) -> Iterator[Tensor]:
         """latent_TD in parts, window by window, until the canvas is full; ``progress`` is told of every step."""
         prompt, sampling, progress = asked.prompt, asked.sampling, asked.progress
         size, rate = self.config.window, self.codec.config.frame_rate
