@@ -164,7 +164,9 @@ class EditOptions:
         """
         tempo = self.bpm or tempo_in(prompt.text)
         if tempo is None:
-            raise InputError('a loop needs a tempo; put it in the prompt, such as "at 120 bpm", or give bpm')
+            raise InputError(
+                'a loop needs a tempo; put it in the prompt, such as "at 120 bpm", or give bpm (--bpm 120)'
+            )
         seconds = (self.loop or 0) * beats_in(prompt.text) * 60 / tempo
         if not 1 <= seconds <= MAX_SECONDS:
             raise InputError(
