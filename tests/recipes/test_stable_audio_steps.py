@@ -17,6 +17,7 @@ from toccata.models.stable_audio.pipeline import StableAudio, load_pipeline, sav
 from toccata.recipes import stable_audio, stable_audio_steps
 from toccata.recipes.stable_audio_steps import StableAudioStepsRecipe, Told, config_of, examine, loss_of
 from toccata.training.state import load_state
+from toccata.weights.parts import adopt
 
 CODEC = AutoencoderConfig(sample_rate=4000, channels=2, decoder_channels=2, widths=(1, 2), strides=(8, 8), latent=3)
 
@@ -76,6 +77,18 @@ def test_it_resumes_exactly_and_generate_runs_it_as_its_config_says(recipe, tmp_
     assert model.generate("slow piano", 1.0, 1).samples.shape == (2, 4000)
     assert set(calls) == {1}  # no second row for guidance
     assert len(calls) % 2 == 0
+
+
+def test_latents_of_the_teacher_s_training_serve_its_student(recipe):
+    """A codec that is copied beside a model, and from there beside its student, is known by the same hash."""
+    taught = stable_audio.StableAudioRecipe(latents=recipe.latents, codec=recipe.teacher.parent / "autoencoder")
+    _, name = adopt(str(taught.codec), recipe.out / "autoencoder")
+    music, card = stable_audio_steps.parts_of(recipe, load_pipeline(recipe.teacher, "cpu"))
+    assert card["codec"] == name == "autoencoder"
+    folders = {stable_audio.latent_store(replace(taught, codec=codec), 1).folder for codec in (
+        taught.codec, music.codec, recipe.out / "autoencoder"
+    )}  # fmt: skip
+    assert len(folders) == 1
 
 
 def test_a_student_comes_nearer_to_many_steps_than_its_teacher_in_as_few(recipe):

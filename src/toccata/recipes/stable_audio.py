@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from toccata.codecs.autoencoder import Autoencoder, load_autoencoder, save_autoencoder
+from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
 from toccata.corpus.stream import corpus_name, stereo_shard
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.encoders.readers import TextReader, load_reader
@@ -83,9 +83,9 @@ def train(recipe: StableAudioRecipe) -> None:
     torch.set_num_threads(recipe.threads)
     keep_freed_memory()
     deadline = time.monotonic() + 60 * recipe.minutes
-    place, reads_with = adopt(recipe.text, recipe.out / "text")
-    text, codec = load_reader(place), load_autoencoder(recipe.codec)
-    save_autoencoder(recipe.out / "autoencoder", codec, name="autoencoder")
+    heard, codec_name = adopt(str(recipe.codec), recipe.out / "autoencoder")
+    told, text_name = adopt(recipe.text, recipe.out / "text")
+    codec, text, parts = load_autoencoder(heard), load_reader(told), {"codec": codec_name, "text": text_name}
     config = replace(PRESETS[recipe.preset](), text_width=text.width)
     config = replace(config, dit=replace(config.dit, latent=codec.config.latent))
     torch.manual_seed(recipe.seed)
@@ -117,7 +117,7 @@ def train(recipe: StableAudioRecipe) -> None:
                     heard = loss_of(network, text, held_out, torch.Generator().manual_seed(0))
                 print(f"held out {heard.item():.4f}", flush=True)
                 remember(path, network, ema, optimisers, step)
-                publish(recipe, network, ema, reads_with, step)
+                publish(recipe, network, ema, parts, step)
             if last:
                 break
 
@@ -186,8 +186,10 @@ def sampler(
     return draw
 
 
-def publish(recipe: StableAudioRecipe, network: StableAudioNetwork, ema: EMA, text: str, steps: int) -> None:
-    """Write the averaged weights with where they come from; the codec lies beside them."""
-    card = {"name": f"stable-audio-{recipe.preset}", "codec": "autoencoder", "text": text, "steps": steps}
+def publish(
+    recipe: StableAudioRecipe, network: StableAudioNetwork, ema: EMA, parts: dict[str, str], steps: int
+) -> None:
+    """Write the averaged weights with where they come from, and the names of the codec and the text encoder."""
+    card = {"name": f"stable-audio-{recipe.preset}", **parts, "steps": steps}
     with averaged(network, ema):
         save_stable_audio(recipe.out / "model", network, **card, **provenance(recipe.device))

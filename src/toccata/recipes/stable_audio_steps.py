@@ -15,7 +15,6 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from toccata.codecs.autoencoder import save_autoencoder
 from toccata.data.shards import made_ahead
 from toccata.errors import InputError
 from toccata.models.stable_audio.config import StableAudioConfig
@@ -30,7 +29,7 @@ from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, wa
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
-from toccata.weights.parts import inherit
+from toccata.weights.parts import find_part, inherit
 
 MOST_LEAPS = 8
 HELD_OUT_CROPS = 8
@@ -116,14 +115,14 @@ def train(recipe: StableAudioStepsRecipe) -> None:
 def parts_of(recipe: StableAudioStepsRecipe, teacher: StableAudio) -> tuple[StableAudioRecipe, dict[str, object]]:
     """How latents are drawn, and what the student's card says; the teacher's parts now lie beside the student too."""
     said = checkpoint.read_config(recipe.teacher)
-    save_autoencoder(recipe.out / "autoencoder", teacher.codec, name="autoencoder")
+    codec = inherit(recipe.teacher, said, "codec", recipe.out / "autoencoder")
     text = inherit(recipe.teacher, said, "text", recipe.out / "text")
     music = StableAudioRecipe(
-        latents=recipe.latents, codec=recipe.out / "autoencoder", first_shards=recipe.first_shards, seed=recipe.seed,
-        steps_per_shard=recipe.steps_per_shard, shards_in_memory=recipe.shards_in_memory,
+        latents=recipe.latents, codec=find_part(recipe.teacher, said, "codec"), first_shards=recipe.first_shards,
+        steps_per_shard=recipe.steps_per_shard, shards_in_memory=recipe.shards_in_memory, seed=recipe.seed,
     )  # fmt: skip
     name = f"{teacher.name}-{recipe.leaps}-steps"
-    return music, {"name": name, "codec": "autoencoder", "text": text, "teacher": teacher.weights_sha256}
+    return music, {"name": name, "codec": codec, "text": text, "teacher": teacher.weights_sha256}
 
 
 def config_of(teacher: StableAudioConfig, leaps: int) -> StableAudioConfig:
