@@ -120,6 +120,9 @@ class StableAudio:
             return self._loop(asked, round(edit.loop_seconds(asked.prompt) * self.sample_rate))
         old_CN = None if init is None else self._heard(init)
         if edit.extend:
+            longer = sum(edit.extend) + (0 if old_CN is None else old_CN.shape[1] / self.sample_rate)
+            if longer > MAX_SECONDS:
+                raise InputError(f"extended, the recording lasts {longer:.0f} seconds; {MAX_SECONDS:g} is the most")
             return self._extended(asked, old_CN)
         own = 10.0 if old_CN is None else min(old_CN.shape[1] / self.sample_rate, MAX_SECONDS)
         wanted = round(GenerateOptions(own if seconds is None else seconds).seconds * self.sample_rate)
@@ -166,8 +169,6 @@ class StableAudio:
         rate, stride, count = self.sample_rate, self.codec.config.stride, old_CN.shape[1]
         before, after = (round(seconds * rate) for seconds in asked.edit.extend)
         wanted = before + count + after
-        if wanted > MAX_SECONDS * rate:
-            raise InputError(f"extended, the recording lasts {wanted / rate:.0f} seconds; {MAX_SECONDS:g} is the most")
         regions = (0, before / rate), ((before + count) / rate, wanted / rate)
         longer_CN = lengthened(old_CN, before, after, SILENT_FRAMES // 2 * stride)
         return self._stream(asked, longer_CN, wanted, tuple(part for part in regions if part[1] > part[0]))
