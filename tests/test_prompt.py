@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from toccata import GenerateOptions, InputError, Prompt
-from toccata.prompt import MAX_CHARACTERS, EditOptions
+from toccata.prompt import MAX_CHARACTERS, EditOptions, beats_in, options_of, tempo_in
 
 
 def test_white_space_is_tidied_and_other_scripts_are_welcome():
@@ -116,3 +116,42 @@ def test_parts_to_make_anew_are_put_in_order():
 def test_edits_that_make_no_sense_are_refused(wrong: dict[str, Any], says: str):
     with pytest.raises(InputError, match=says):
         EditOptions(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "beats"),
+    [("techno", 4), ("a waltz", 3), ("in 3/4", 3), ("jig in 6/8", 2), ("12/8 blues", 4), ("5/4", 5), ("7/8 folk", 7),
+     ("waltzing in 4/4", 4), ("3/8", 3), ("triple meter", 3)],
+)  # fmt: skip
+def test_a_bar_has_the_beats_that_the_text_names(text: str, beats: int):
+    assert beats_in(text) == beats
+
+
+def test_a_loop_lasts_its_bars():
+    assert EditOptions(loop=8).loop_seconds(Prompt("house at 128 bpm")) == 15.0
+    assert EditOptions(loop=8, bpm=120).loop_seconds(Prompt("a waltz at 128 bpm")) == 12.0
+    assert tempo_in("from 1999 bpm, a 90s hit") is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"loop": 65}, "loop must be"),
+        ({"loop": 1.5}, "loop must be"),
+        ({"bpm": 120}, "give loop too"),
+        ({"loop": 1, "bpm": 10}, "bpm must be"),
+        ({"loop": 1, "strength": 0.5}, "begins from nothing"),
+        ({"extend": (1, -1)}, "extend by must be"),
+        ({"extend": 3}, "such as"),
+        ({"extend": (1, 1), "strength": 0.5}, "keeps all"),
+    ],
+)
+def test_loops_and_extensions_that_cannot_be_are_refused(wrong: dict[str, Any], says: str):
+    with pytest.raises(InputError, match=says):
+        EditOptions(**wrong)
+
+
+def test_what_a_model_does_not_take_is_refused_in_its_name():
+    assert options_of("small", seconds=3, seed=2) == GenerateOptions(3, 2)
+    with pytest.raises(InputError, match="small takes no loop; leave it out"):
+        options_of("small", seconds=3, loop=4)

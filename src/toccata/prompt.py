@@ -1,11 +1,12 @@
 """What a user asks for: the words (``Prompt``) and the numbers (``GenerateOptions``), checked where they are made."""
 
 import numbers
+import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 from toccata.errors import InputError
 
@@ -13,6 +14,11 @@ MAX_CHARACTERS = 2_000
 MAX_SECONDS = 600.0
 MAX_SEED = 2**63 - 1
 MAX_COUNT = 100
+MIN_TEMPO, MAX_TEMPO = 20, 400
+MAX_BARS = 64
+_TEMPO = re.compile(r"\b(\d{2,3}(?:\.\d+)?)\s*(?:bpm\b|beats (?:per|a) minute)", re.IGNORECASE)
+_METRE = re.compile(r"\b(\d{1,2})/(2|4|8|16)\b")
+_THREE = re.compile(r"\bwaltz|\bthree-four\b|\btriple (?:time|met(?:er|re))\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -99,18 +105,29 @@ class GenerateOptions:
             number(self.top_p, "top_p", 0.001, 1)
 
 
+def options_of(model: str, **given: Any) -> GenerateOptions:
+    """``GenerateOptions(**given)``; raises ``InputError`` in the name of ``model`` for what is no part of them."""
+    if foreign := given.keys() - {field.name for field in fields(GenerateOptions)}:
+        raise InputError(f"{model} takes no {min(foreign)}; leave it out or choose a model that does")
+    return GenerateOptions(**given)
+
+
 @dataclass(frozen=True)
 class EditOptions:
     """The numbers of models that draw a whole window at once; ``None`` leaves a choice to the model.
 
     ``steps`` 1-1,000 of the solver. ``strength``, above 0 and up to 1, is how far from a recording the music goes.
     ``inpaint`` names the parts of a recording that are made anew, as (from, to) in seconds; they are put in order, and
-    may not overlap.
+    may not overlap. ``extend`` is how many seconds are made before and after a recording, all of which stays. ``loop``,
+    1-64, is how many bars come round again without a seam, at ``bpm``, 20-400 beats a minute.
     """
 
     steps: int | None = None
     strength: float | None = None
     inpaint: tuple[tuple[float, float], ...] = ()
+    extend: tuple[float, float] | None = None
+    loop: int | None = None
+    bpm: float | None = None
 
     def __post_init__(self) -> None:
         if self.steps is not None:
@@ -121,6 +138,42 @@ class EditOptions:
         for (_, end), (start, _) in pairwise(self.inpaint):
             if start < end:
                 raise InputError(f"two parts to make anew overlap at {start:g} seconds; give them as one")
+        if self.extend is not None:
+            object.__setattr__(self, "extend", _extension(self.extend))
+            if self.inpaint or self.strength is not None:
+                raise InputError("extend keeps all of the recording; leave out inpaint and strength")
+        self._check_loop()
+
+    def _check_loop(self) -> None:
+        if self.bpm is not None:
+            number(self.bpm, "bpm", MIN_TEMPO, MAX_TEMPO)
+        if self.loop is None:
+            if self.bpm is not None:
+                raise InputError(
+                    "bpm says how long the bars of a loop are; give loop too, or put the tempo in the prompt"
+                )
+            return
+        whole_number(self.loop, "loop", 1, MAX_BARS)
+        if self.inpaint or self.extend or self.strength is not None:
+            raise InputError("a loop begins from nothing; leave out inpaint, extend and strength")
+
+    def loop_seconds(self, prompt: Prompt) -> float:
+        """How long the loop's bars last: by ``bpm`` or the tempo in the prompt, and the beats that its bars have.
+
+        Raises ``InputError`` where there is no tempo, and where the loop is too short or too long to be made.
+        """
+        tempo = self.bpm or tempo_in(prompt.text)
+        if tempo is None:
+            raise InputError(
+                'a loop needs a tempo; put it in the prompt, such as "at 120 bpm", or give bpm (--bpm 120)'
+            )
+        seconds = (self.loop or 0) * beats_in(prompt.text) * 60 / tempo
+        if not 1 <= seconds <= MAX_SECONDS:
+            raise InputError(
+                f"{self.loop} bars at {tempo:g} bpm last {seconds:.3g} seconds, not 1 to {MAX_SECONDS:g}; "
+                f"loop {'more' if seconds < 1 else 'fewer'} bars"
+            )
+        return seconds
 
 
 def _region(part: object) -> tuple[float, float]:
@@ -130,6 +183,29 @@ def _region(part: object) -> tuple[float, float]:
     if start >= end:
         raise InputError(f"a part to make anew ends after it starts, not at {end:g} when it starts at {start:g}")
     return start, end
+
+
+def _extension(value: object) -> tuple[float, float]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise InputError(f"extend is (seconds before, seconds after), such as (4, 8), not {value!r:.40}")
+    before, after = (number(seconds, "the length to extend by", 0, MAX_SECONDS) for seconds in value)
+    if not before + after:
+        raise InputError("extend by 0 seconds before and after changes nothing; give one of them")
+    return before, after
+
+
+def tempo_in(text: str) -> float | None:
+    """Beats a minute that a text names ("at 132 bpm"), 20 to 400; None where it does not."""
+    found = _TEMPO.search(text)
+    return float(found[1]) if found and MIN_TEMPO <= float(found[1]) <= MAX_TEMPO else None
+
+
+def beats_in(text: str) -> int:
+    """Beats a bar, as a text says ("in 3/4", "a waltz"), else 4; in 6/8 and the like a beat is three eighths."""
+    if found := _METRE.search(text):
+        over, under = int(found[1]), int(found[2])
+        return over // 3 if under >= 8 and over % 3 == 0 and over > 3 else max(over, 1)
+    return 3 if _THREE.search(text) else 4
 
 
 def number(value: object, name: str, low: float, high: float) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from toccata.audio.loudness import peak_limit
-from toccata.audio.resample import resample, to_channels
+from toccata.audio.resample import resample, resample_loop, to_channels
 
 
 def sine(rate: int) -> np.ndarray:
@@ -35,3 +35,12 @@ def test_the_limiter_scales_what_is_too_loud_and_nothing_else():
     quiet = np.array([[0.5, -0.25]], np.float32)
     assert peak_limit(quiet) is quiet
     np.testing.assert_allclose(peak_limit(quiet * 8), [[1.0, -0.5]])
+
+
+@pytest.mark.parametrize(("length", "to_length"), [(1000, 1013), (1013, 1000), (999, 1000), (1000, 1000), (1000, 999)])
+def test_a_loop_is_stretched_without_a_seam(length: int, to_length: int):
+    turn = 2 * np.pi * np.arange(length) / length
+    loop = np.stack([np.sin(7 * turn) + 0.2 * np.cos(300 * turn), np.full(length, 0.5)]).astype(np.float32)
+    turn = 2 * np.pi * np.arange(to_length) / to_length
+    expected = np.stack([np.sin(7 * turn) + 0.2 * np.cos(300 * turn), np.full(to_length, 0.5)])
+    np.testing.assert_allclose(resample_loop(loop, to_length), expected, atol=1e-5)

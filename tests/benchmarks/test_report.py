@@ -30,7 +30,7 @@ def test_list_names_every_benchmark(capsys: pytest.CaptureFixture[str]):
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == [
         "setup", "codec", "prompts", "patterns", "melody", "melody-retrieval", "musicgen-cpu", "musicgen-gpu",
-        "retrieval", "tagging", "evaluator", "streaming",
+        "retrieval", "tagging", "evaluator", "autoencoder", "stable-audio", "timing", "editing", "streaming",
     ]  # fmt: skip
 
 

@@ -147,6 +147,17 @@ def test_the_model_gets_what_was_asked_and_no_more(toccata, model):
         (["piano", "--init", "a.wav", "--inpaint", "1:nan"], "must be a number"),
         (["piano", "--init", "a.wav", "--strength", "2"], "strength"),
         (["piano", "--steps", "0"], "steps"),
+        (["piano", "--extend", "1:2"], "--init FILE"),
+        (["piano", "--init", "a.wav", "--extend", "1"], '"BEFORE:AFTER"'),
+        (["piano", "--init", "a.wav", "--extend", "0:0"], "changes nothing"),
+        (["piano", "--init", "a.wav", "--extend", "1:1", "--seconds", "3"], "leave out --seconds"),
+        (["piano", "--loop", "4"], 'such as "at 120 bpm"'),
+        (["piano", "--loop", "0", "--bpm", "90"], "loop must be"),
+        (["piano", "--loop", "1", "--bpm", "900"], "bpm must be"),
+        (["piano", "--loop", "1", "--bpm", "300"], "loop more bars"),
+        (["piano", "--bpm", "90"], "give loop too"),
+        (["piano at 90 bpm", "--loop", "2", "--seconds", "3"], "leave out --seconds"),
+        (["piano at 90 bpm", "--loop", "2", "--init", "a.wav"], "begins from nothing"),
         (["piano", "--negative", ""], "negative"),
         (["piano", "--volume", "11"], "--volume"),
         ([], "prompt"),
@@ -204,6 +215,28 @@ def test_a_recording_is_edited_where_the_model_can(toccata, model, monkeypatch):
     assert asked == expected
     assert toccata("generate", "piano", "-o", "b.wav", "--init", "a.wav", "--seconds", 3)[0] == 0
     assert model.asked[-1]["seconds"] == 3
+
+
+def test_a_loop_s_length_is_its_bars(toccata, model, monkeypatch):
+    code, _, err = toccata("generate", "piano at 120 bpm", "-o", "b.wav", "--loop", 4)
+    assert code == 2
+    assert "humming takes no --loop; leave it out or choose" in err
+    monkeypatch.setattr(model, "takes", {"loop", "bpm", "extend", "init"}, raising=False)
+    made = model.generate
+
+    def generate(prompt, seconds, seed, progress, **options):
+        clip = made(prompt, 8.0 if seconds is None else seconds, seed, progress, **options)
+        model.asked[-1]["seconds"] = seconds
+        return clip
+
+    monkeypatch.setattr(model, "generate", generate)
+    assert toccata("generate", "piano at 120 bpm", "-o", "-", "--loop", 4)[0] == 0
+    assert {"seconds": None, "loop": 4}.items() <= model.asked[-1].items()
+    assert "bpm" not in model.asked[-1]
+    assert toccata("generate", "piano", "-o", "a.wav", "--loop", 4, "--bpm", 120)[0] == 0
+    assert model.asked[-1]["bpm"] == 120
+    assert toccata("generate", "piano", "-o", "b.wav", "--init", "a.wav", "--extend", "1.5:2")[0] == 0
+    assert {"seconds": None, "extend": (1.5, 2.0), "init": Path("a.wav")}.items() <= model.asked[-1].items()
 
 
 @pytest.mark.parametrize(

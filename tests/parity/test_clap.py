@@ -13,6 +13,7 @@ from toccata.encoders.bert import load_bert
 from toccata.encoders.clap import CLAP, CLAPConfig, load_clap, load_laion_clap
 from toccata.encoders.clap_pictures import draw
 from toccata.encoders.joint import similarity
+from toccata.encoders.readers import load_reader
 
 transformers = pytest.importorskip("transformers")
 
@@ -197,3 +198,17 @@ def test_bert_and_roberta_read_alike_too(kind: str, tmp_path: Path):
         summary_BD = ours.summarise(ids_BL, mask_BL)
     assert (ours.encode(TEXTS).tokens_BLD - out.last_hidden_state)[mask_BL].abs().max() < 1e-5
     assert (summary_BD - out.pooler_output).abs().max() < 1e-5
+
+
+def test_stable_audio_reads_with_the_layer_before_the_last(pair):
+    theirs, _, _, folder = pair
+    made = load_reader(folder).encode(TEXTS)
+    ids_BL, mask_BL = load_clap(folder).text.tokenise(TEXTS)
+    padded_ids = torch.where(mask_BL, ids_BL, theirs.config.text_config.pad_token_id)
+    with torch.no_grad():
+        hidden = theirs.text_model(
+            input_ids=padded_ids, attention_mask=mask_BL.long(), output_hidden_states=True
+        ).hidden_states
+    assert torch.equal(made.mask_BL, mask_BL)
+    assert (made.tokens_BLD - hidden[-2])[mask_BL].abs().max() < 1e-5
+    assert (made.tokens_BLD - hidden[-1])[mask_BL].abs().max() > 0.1

@@ -12,7 +12,7 @@ import toccata
 from tests.parity.test_autoencoder import tools_names
 from toccata.errors import InputError, WeightsError
 from toccata.models.stable_audio.canvas import empty
-from toccata.models.stable_audio.pipeline import StableAudio
+from toccata.models.stable_audio.pipeline import Asked, StableAudio
 from toccata.weights import catalogue, device, store
 
 diffusers = pytest.importorskip("diffusers")
@@ -108,9 +108,9 @@ def expected(theirs, noise, steps, guidance, negative=None, seconds=SECONDS, see
 
 def drawn(ours, steps, guidance, negative=None, seed=3):
     """toccata's sound of one window: its own lengths begin at a second, longer than that."""
-    prompt, total = toccata.Prompt(PROMPT, negative), SECONDS
     sampling = replace(ours.config.sampling, steps=steps, guidance=guidance)
-    parts = ours._latents(prompt, empty(WINDOW, WINDOW, LATENT), total, seed, sampling, 1.0, None)
+    asked = Asked(toccata.Prompt(PROMPT, negative), seed, sampling)
+    parts = ours.latents(asked, empty(WINDOW, WINDOW, LATENT), SECONDS, 1.0)
     return ours.codec.synthesise(torch.cat(list(parts))[None])[0].detach().numpy()
 
 

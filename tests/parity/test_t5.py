@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from toccata.encoders.readers import load_reader
 from toccata.encoders.t5 import load_t5
 
 transformers = pytest.importorskip("transformers")
@@ -36,6 +37,15 @@ def pair(request, tmp_path_factory):
     model.save_pretrained(folder)
     theirs.save_pretrained(folder)
     return model, theirs, load_t5(folder)
+
+
+def test_its_folder_opens_as_what_a_model_reads_with(pair, tmp_path):
+    model, theirs, ours = pair
+    model.save_pretrained(tmp_path)
+    theirs.save_pretrained(tmp_path)
+    reader = load_reader(tmp_path)
+    assert reader.width == ours.width
+    assert torch.equal(reader.encode(TEXTS[:2]).tokens_BLD, ours.encode(TEXTS[:2]).tokens_BLD)
 
 
 def hidden(model, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:

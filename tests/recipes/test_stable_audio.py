@@ -1,6 +1,7 @@
 """Stable Audio's recipe: crops know their place, a run goes on exactly where it stopped, and its model plays."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,16 @@ import torch
 from safetensors.torch import save_file
 
 import toccata
+from toccata import Prompt
 from toccata.codecs.autoencoder import Autoencoder, AutoencoderConfig, load_autoencoder, save_autoencoder
+from toccata.encoders.clap import CLAPConfig, build, save_clap
+from toccata.encoders.clap_pictures import Pictures
+from toccata.encoders.htsat import HTSATConfig
+from toccata.encoders.readers import CLAPReader
+from toccata.encoders.words import WordsConfig
+from toccata.models.stable_audio.canvas import Window
 from toccata.models.stable_audio.config import mini
+from toccata.models.stable_audio.pipeline import StableAudio
 from toccata.recipes import stable_audio
 from toccata.training.state import load_state
 
@@ -68,6 +77,27 @@ def test_it_resumes_exactly_and_its_model_plays(recipe, tmp_path):
         assert all(torch.equal(whole[part][name], parts[part][name]) for name in whole[part])
     clip = toccata.load(str(tmp_path / "parts/model"), device="cpu").generate("slow piano", 2.0, 1)
     assert clip.samples.shape == (2, 8000)
+
+
+def test_it_may_read_with_a_clap_and_its_model_too(recipe, tmp_path):
+    config = CLAPConfig(
+        HTSATConfig(width=8, depths=(2, 2), heads=(2, 4), bands=16, side=32, window=4),
+        WordsConfig(width=24, layers=2, heads=2),
+        Pictures(8000, window=256, hop=160, bands=16, low=50, high=4000, seconds=1),
+        width=12,
+    )
+    save_clap(tmp_path / "clap", build(config), config)
+    stable_audio.train(replace(recipe, text=str(tmp_path / "clap")))
+    shutil.rmtree(tmp_path / "clap")
+    model = toccata.load(str(recipe.out / "model"), device="cpu")
+    assert isinstance(model, StableAudio)
+    assert isinstance(model.text, CLAPReader)
+    assert model.config.text_width == 24
+    assert model.generate("slow piano", 1.0, 1).samples.shape == (2, 4000)
+    one, other = (
+        model.condition(Prompt(text), Window(0, 0, 62), 1.0).keys[0][0] for text in ("slow piano", "loud drums")
+    )
+    assert not torch.allclose(one, other, atol=1e-3)
 
 
 def test_a_shard_is_what_the_codec_makes_of_rendered_pieces(recipe, monkeypatch):

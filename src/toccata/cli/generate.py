@@ -61,6 +61,17 @@ def generate(
         list[str] | None,
         typer.Option(help='"FROM:TO" in seconds: make that part of --init anew, keep the rest; once for each part.'),
     ] = None,
+    extend: Annotated[
+        str | None,
+        typer.Option(help='"BEFORE:AFTER": make that many seconds before and after --init anew, keep all of it.'),
+    ] = None,
+    loop: Annotated[
+        int | None,
+        typer.Option(
+            help="Make that many bars, 1-64, that come round again without a seam; in the prompt's tempo, or --bpm."
+        ),
+    ] = None,
+    bpm: Annotated[float | None, typer.Option(help="The tempo of --loop, 20-400 beats a minute.")] = None,
     story: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,9 +99,12 @@ def generate(
     seed = secrets.randbelow(_RANDOM_SEEDS) if seed is None else seed
     length = _DEFAULT_SECONDS if seconds is None else seconds
     options = GenerateOptions(length, seed, count, _guidance(guidance), temperature, top_k, top_p)
-    edits = _edits(init, EditOptions(steps, strength, _regions(inpaint or [])), continue_)
+    changes = EditOptions(steps, strength, _regions(inpaint or []), _extension(extend), loop, bpm)
+    edits = _edits(init, changes, continue_, seconds)
     asked = None if continue_ and not (prompt or story or negative) else _asked(prompt, story or [], negative)
     named = asked.text if asked else f"after {continue_.stem if continue_ else ''}"
+    if changes.loop and asked:
+        options = replace(options, seconds=changes.loop_seconds(asked))
     outputs = _outputs(output, named, seed, count, as_json)
     from toccata import hub
 
@@ -100,7 +114,7 @@ def generate(
         if reference is not None:
             own = _seconds_of(reference)
             if reference is init and seconds is None:
-                options = replace(options, seconds=min(own, MAX_SECONDS))
+                options = replace(options, seconds=min(own + sum(changes.extend or ()), MAX_SECONDS))
     note(f"loading {model}")
     generator = hub.load(model, device, precision)
     make = _maker(generator, asked, options, edits, melody, continue_, stream)
@@ -125,14 +139,30 @@ def _regions(texts: list[str]) -> tuple[tuple[float, float], ...]:
         raise InputError(f'--inpaint takes "FROM:TO" in seconds, such as "4:8", not {" ".join(texts)!r:.60}') from None
 
 
-def _edits(init: Path | None, edit: EditOptions, reference: Path | None) -> dict[str, Any]:
+def _extension(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        before, after = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise InputError(f'--extend takes "BEFORE:AFTER" in seconds, such as "4:8", not {text!r:.40}') from None
+    return before, after
+
+
+def _edits(init: Path | None, edit: EditOptions, reference: Path | None, seconds: float | None) -> dict[str, Any]:
     """What was chosen of the options that only some models take, by its name there."""
-    if init is None and (edit.strength is not None or edit.inpaint):
-        what = "--inpaint" if edit.inpaint else "--strength"
+    if init is None and (edit.strength is not None or edit.inpaint or edit.extend):
+        what = "--inpaint" if edit.inpaint else "--extend" if edit.extend else "--strength"
         raise InputError(f"{what} changes a recording; name it with --init FILE")
     if init is not None and reference is not None:
         raise InputError("--init and --continue are two ways with a recording; leave one of them out")
+    if edit.loop and (init or reference):
+        raise InputError("--loop begins from nothing; leave out --init and --continue")
+    if seconds is not None and (edit.loop or edit.extend):
+        what = "--loop" if edit.loop else "--extend"
+        raise InputError(f"how long the music is follows from {what}; leave out --seconds")
     chosen = {"steps": edit.steps, "init": init, "strength": edit.strength, "inpaint": edit.inpaint or None}
+    chosen |= {"extend": edit.extend, "loop": edit.loop, "bpm": edit.bpm}
     return {name: value for name, value in chosen.items() if value is not None}
 
 
@@ -201,15 +231,16 @@ def _maker(
     if foreign:
         raise InputError(f"{generator.name} takes no --{min(foreign)}; {_TRY_STABLE_AUDIO}")
     chosen |= edits
+    seconds = None if edits.keys() & {"loop", "extend"} else options.seconds
     if melody is not None:
         chosen["melody"] = melody
     if stream:
         if reference is not None or not hasattr(generator, "stream"):
             what = "--continue" if reference is not None else generator.name
             raise InputError(f"--stream does not go together with {what}; leave one of them out")
-        return partial(generator.stream, prompt, options.seconds, **chosen)  # type: ignore[attr-defined]
+        return partial(generator.stream, prompt, seconds, **chosen)  # type: ignore[attr-defined]
     if reference is None:
-        make = partial(generator.generate, prompt, options.seconds, **chosen)
+        make = partial(generator.generate, prompt, seconds, **chosen)
     elif hasattr(generator, "continue_"):
         make = partial(generator.continue_, reference, prompt, options.seconds, **chosen)  # type: ignore[attr-defined]
     else:

@@ -100,11 +100,14 @@ class BertEncoder(nn.Module):
         clean = [text.encode("utf-8", "ignore").decode() for text in texts]  # a lone surrogate is no text
         return padded([encoding.ids for encoding in self._tokeniser.encode_batch(clean)])
 
-    def contextualise(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """Each token in its context (B, L, D), whatever it is where ``mask_BL`` is False."""
+    def contextualise(self, ids_BL: Tensor, mask_BL: Tensor, without: int = 0) -> Tensor:
+        """Each token in its context (B, L, D), whatever it is where ``mask_BL`` is False.
+
+        The last ``without`` layers are left out.
+        """
         place_L = torch.arange(ids_BL.shape[1], device=ids_BL.device) + self.config.first_position
         x = self.norm(self.words(ids_BL) + self.positions(place_L) + self.segments.weight[0])
-        for block in self.blocks:
+        for block in self.blocks[: len(self.blocks) - without]:
             x = block(x, mask_BL)
         return x
 

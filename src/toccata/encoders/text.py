@@ -50,6 +50,10 @@ class TextEncoder(nn.Module):
         self.register_buffer("scales_V", torch.zeros(config.vocab, dtype=torch.float16))
         self.register_buffer("weights_V", torch.zeros(config.vocab, dtype=torch.float16))
 
+    @property
+    def width(self) -> int:
+        return self.config.width
+
     def tokenise(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """``ids_BL`` (int64) and ``mask_BL`` (True on tokens), padded to the longest text and cut at ``max_tokens``.
 

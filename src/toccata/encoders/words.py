@@ -36,13 +36,16 @@ class WordTower(nn.Module):
         """``ids_BL`` and ``mask_BL``; raises ``InputError`` for a text without any word that is known."""
         return self._words[0].tokenise(texts)
 
+    def contextualise(self, ids_BL: Tensor, mask_BL: Tensor, without: int = 0) -> Tensor:
+        """Each token in its context (B, L, width); the last ``without`` blocks are left out."""
+        device = self.norm.weight.device
+        hidden = self.into(self._words[0](ids_BL.cpu(), mask_BL.cpu()).tokens_BLD.to(device))
+        rotary = rotary_table(hidden.shape[1], self.width // self.heads).to(device)
+        for block in list(self.blocks)[: len(self.blocks) - without]:
+            hidden = block(hidden, rotary_2SE=rotary, mask_BS=mask_BL.to(device))
+        return hidden
+
     def summarise(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """(B, width): the mean of the normalised tokens."""
-        device = self.norm.weight.device
-        features = self._words[0](ids_BL.cpu(), mask_BL.cpu())
-        mask_BL = features.mask_BL.to(device)
-        hidden = self.into(features.tokens_BLD.to(device))
-        rotary = rotary_table(hidden.shape[1], self.width // self.heads).to(device)
-        for block in self.blocks:
-            hidden = block(hidden, rotary_2SE=rotary, mask_BS=mask_BL)
-        return (self.norm(hidden) * mask_BL[..., None]).sum(1) / mask_BL.sum(1, keepdim=True)
+        mask_BL1 = mask_BL.to(self.norm.weight.device)[..., None]
+        return (self.norm(self.contextualise(ids_BL, mask_BL)) * mask_BL1).sum(1) / mask_BL1.sum(1)

@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
+from toccata import prompt as words
 from toccata.evaluation.judges import Key
 
-_TEMPO = re.compile(r"\b(\d{2,3}(?:\.\d+)?)\s*(?:bpm\b|beats (?:per|a) minute)", re.IGNORECASE)
 _KEY = re.compile(
     r"\b([A-Ga-g])(?:\s*(#|♯|b\b|♭)|[\s-](sharp|flat))?[\s-]+(major|minor|dorian|phrygian|mixolydian|lydian)\b",
     re.IGNORECASE,
@@ -15,10 +15,10 @@ _LETTERS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 
 def tempo_in(prompt: str, labels: dict[str, Any]) -> float | None:
     """Beats a minute that the labels (``tempo``) or else the prompt ("at 132 bpm") name; None where neither does."""
-    if isinstance(tempo := labels.get("tempo"), int | float) and 20 <= tempo <= 400:
+    tempo = labels.get("tempo")
+    if isinstance(tempo, int | float) and words.MIN_TEMPO <= tempo <= words.MAX_TEMPO:
         return float(tempo)
-    found = _TEMPO.search(prompt)
-    return float(found[1]) if found and 20 <= float(found[1]) <= 400 else None
+    return words.tempo_in(prompt)
 
 
 def key_in(prompt: str, labels: dict[str, Any]) -> Key | None:

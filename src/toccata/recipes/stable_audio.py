@@ -16,10 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from toccata.codecs.autoencoder import Autoencoder, load_autoencoder, save_autoencoder
+from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
 from toccata.corpus.stream import corpus_name, stereo_shard
 from toccata.data.shards import Shard, ShardStore, made_ahead
-from toccata.encoders.text import TextEncoder, load_text_encoder
+from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import InputError
 from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, mini
 from toccata.models.stable_audio.network import StableAudioNetwork, diffusion_loss, seconds_of
@@ -31,6 +31,7 @@ from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
+from toccata.weights.parts import adopt
 
 PRESETS = {"mini": mini}
 HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
@@ -40,7 +41,8 @@ HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
 class StableAudioRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
-    ``codec`` is an autoencoder's folder; it is copied beside the model. ``from_start`` of the crops begin with their
+    ``codec`` is an autoencoder's folder; it is copied beside the model. ``text`` reads the captions: text-mini, a
+    folder with a T5 or a CLAP (copied too), or a public model's name. ``from_start`` of the crops begin with their
     piece. Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start, and
     one more every ``steps_per_shard`` steps.
     """
@@ -48,6 +50,7 @@ class StableAudioRecipe:
     out: Path = Path("runs/stable-audio")
     latents: Path = Path("runs/latents")
     codec: Path = Path("runs/autoencoder/codec")
+    text: str = "text-mini"
     preset: str = "mini"
     steps: int = 20_000
     batch: int = 16
@@ -81,9 +84,10 @@ def train(recipe: StableAudioRecipe) -> None:
     torch.set_num_threads(recipe.threads)
     keep_freed_memory()
     deadline = time.monotonic() + 60 * recipe.minutes
-    text, codec = load_text_encoder(), load_autoencoder(recipe.codec)
-    save_autoencoder(recipe.out / "autoencoder", codec, name="autoencoder")
-    config = replace(PRESETS[recipe.preset](), text_width=text.config.width)
+    heard, codec_name = adopt(str(recipe.codec), recipe.out / "autoencoder")
+    told, text_name = adopt(recipe.text, recipe.out / "text")
+    codec, text, parts = load_autoencoder(heard), load_reader(told), {"codec": codec_name, "text": text_name}
+    config = replace(PRESETS[recipe.preset](), text_width=text.width)
     config = replace(config, dit=replace(config.dit, latent=codec.config.latent))
     torch.manual_seed(recipe.seed)
     network = StableAudioNetwork(config).to(recipe.device)
@@ -114,12 +118,12 @@ def train(recipe: StableAudioRecipe) -> None:
                     heard = loss_of(network, text, held_out, torch.Generator().manual_seed(0))
                 print(f"held out {heard.item():.4f}", flush=True)
                 remember(path, network, ema, optimisers, step)
-                publish(recipe, network, ema, step)
+                publish(recipe, network, ema, parts, step)
             if last:
                 break
 
 
-def loss_of(network: StableAudioNetwork, text: TextEncoder, batch: Batch, generator: torch.Generator) -> Tensor:
+def loss_of(network: StableAudioNetwork, text: TextReader, batch: Batch, generator: torch.Generator) -> Tensor:
     """The diffusion loss of a batch; ``generator`` decides times, noise, and who is told nothing."""
     device = network.dit.latent_in.weight.device
     words = text.encode(batch.captions)
@@ -183,8 +187,10 @@ def sampler(
     return draw
 
 
-def publish(recipe: StableAudioRecipe, network: StableAudioNetwork, ema: EMA, steps: int) -> None:
-    """Write the averaged weights with where they come from; the codec lies beside them."""
-    card = {"name": f"stable-audio-{recipe.preset}", "codec": "autoencoder", "text": "text-mini", "steps": steps}
+def publish(
+    recipe: StableAudioRecipe, network: StableAudioNetwork, ema: EMA, parts: dict[str, str], steps: int
+) -> None:
+    """Write the averaged weights with where they come from, and the names of the codec and the text encoder."""
+    card = {"name": f"stable-audio-{recipe.preset}", **parts, "steps": steps}
     with averaged(network, ema):
         save_stable_audio(recipe.out / "model", network, **card, **provenance(recipe.device))

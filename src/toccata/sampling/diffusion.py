@@ -39,6 +39,11 @@ class Path:
         (signal, noise), (of_sound, of_noise) = self.at(t), self.turn(t)
         return (of_noise * x - noise * v) / (signal * of_noise - noise * of_sound)
 
+    def velocity(self, x: Tensor, sound: Tensor, t: float) -> Tensor:
+        """The velocity at ``x`` that points at ``sound``: ``clean`` undone. Undefined where there is no noise."""
+        (signal, noise), (of_sound, of_noise) = self.at(t), self.turn(t)
+        return of_sound * sound + of_noise * (x - signal * sound) / noise
+
     def log_snr(self, t: float) -> float:
         """log(signal / noise), from -inf where there is only noise to inf where there is only sound."""
         signal, noise = self.at(t)
@@ -136,9 +141,7 @@ def heun(denoise: Denoise, x: Tensor, times: Sequence[float], path: Path) -> Ten
 
 
 def _slope(denoise: Denoise, x: Tensor, t: float, path: Path) -> Tensor:
-    (signal, noise), (of_sound, of_noise) = path.at(t), path.turn(t)
-    sound = denoise(x, t)
-    return path.speed * (of_sound * sound + of_noise * (x - signal * sound) / noise)
+    return path.speed * path.velocity(x, denoise(x, t), t)
 
 
 def ddim(

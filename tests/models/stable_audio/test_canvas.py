@@ -46,6 +46,15 @@ def test_what_is_kept_is_copied_and_never_drawn():
     assert sum(window.until - window.made for window in drawn) < 40
 
 
+@pytest.mark.parametrize("gap", range(3, 70))
+def test_new_frames_beside_what_is_kept_are_made_in_sight_of_it(gap):
+    canvas = kept_outside(begun_with(torch.ones(gap + 40, 2), torch.zeros(2), gap + 40, SIZE), [(0, gap)], rate=1.0)
+    found = list(windows(canvas, SIZE, []))
+    check_cover(found, gap + 40)
+    last = next(window for window in found if window.until >= gap)
+    assert last.first + SIZE >= gap + SIZE // 4
+
+
 def test_a_sound_is_cut_or_filled_up_with_silence():
     silence = torch.tensor([5.0, 6.0])
     for length in (3, 10, 40):

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import toccata
 from toccata import Clip, InputError, Prompt, WeightsError
 from toccata.codecs.autoencoder import Autoencoder, AutoencoderConfig, save_autoencoder
 from toccata.encoders.text import load_text_encoder
 from toccata.models.stable_audio.config import DiffusionSampling, StableAudioConfig
+from toccata.models.stable_audio.looping import decode_around
 from toccata.models.stable_audio.network import StableAudioNetwork
 from toccata.models.stable_audio.pipeline import StableAudio, load_pipeline, save_stable_audio
 from toccata.nn.dit import DiTSizes
@@ -184,9 +186,113 @@ def test_a_continuation_keeps_the_recording_and_goes_on(model, before):
     assert not np.allclose(made.samples[:, -4000:-200], other.samples[:, -4000:-200], atol=1e-4)
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.7, 0.0), (0.0, 0.7), (0.4, 2.6), (2.6, 0.4)])
+def test_an_extended_recording_stays_between_new_music(model, before, after):
+    old = hum(1.1)
+    made = model.generate("calm piano", seed=7, init=old, extend=(before, after))
+    first, count = round(before * RATE), old.samples.shape[1]
+    assert made.samples.shape == (2, first + count + round(after * RATE))
+    assert np.array_equal(made.samples[:, first : first + count], old.samples)
+    other = model.generate("calm piano", seed=7, init=hum(1.1, seed=5), extend=(before, after)).samples
+    for new in (slice(max(first - 2000, 0), max(first - 100, 0)), slice(first + count + 100, -200)):
+        if made.samples[:, new].size:
+            assert np.abs(made.samples[:, new]).mean() > 1e-4
+            assert (made.samples != other)[:, new].mean() > 0.9  # what it goes on from is heard
+
+
+def test_variations_of_a_recording_differ_and_repeat_by_their_seeds(model):
+    one, again, other = (
+        model.generate("calm piano", seed=seed, init=hum(1.5), strength=0.5).samples for seed in (7, 7, 8)
+    )
+    assert np.array_equal(one, again)
+    assert not np.allclose(one, other, atol=1e-3)
+
+
+def test_a_longer_recording_is_varied_window_by_window(model):
+    old = hum(4.0)
+    heard = model.codec.decode(model.codec.encode(torch.from_numpy(old.samples)[None]))[0].numpy()
+    made = model.generate("calm piano", seed=7, init=old, strength=0.02, steps=20).samples
+    assert np.abs(made - heard[:, : made.shape[1]])[:, :-200].mean() < 0.2 * np.abs(heard).mean()
+
+
+@pytest.mark.parametrize(("bars", "text", "samples"), [
+    (1, "drums at 120 bpm", 8000), (2, "a waltz at 131 bpm", 10992), (2, "at 97 bpm in 6/8", 9897),
+    (4, "slow, 70bpm", 54857),
+])  # fmt: skip
+def test_a_loop_is_as_long_as_its_bars_to_the_sample(model, bars, text, samples):
+    clip = model.generate(text, seed=7, loop=bars)
+    assert clip.samples.shape == (2, samples)
+    assert np.array_equal(clip.samples, model.generate(text, seed=7, loop=bars).samples)
+    assert not np.allclose(clip.samples, model.generate(text, seed=8, loop=bars).samples, atol=1e-3)
+
+
+def test_bpm_goes_before_the_prompt_s_tempo(model):
+    assert model.generate("drums at 120 bpm", seed=7, loop=1, bpm=100).samples.shape == (2, 9600)
+    assert model.generate("drums", seed=7, loop=1, bpm=120).samples.shape == (2, 8000)
+
+
+def changes(wave_CN, at):
+    """How much a spectrogram changes around sample ``at``, over how much it does elsewhere: means, and largest."""
+    size = 4 * STRIDE
+    spectrum_FT = torch.stft(
+        torch.from_numpy(wave_CN).mean(0), size, STRIDE, window=torch.hann_window(size), center=False,
+        return_complex=True,
+    ).abs()  # fmt: skip
+    flux_T = spectrum_FT.diff(dim=1).abs().sum(0).numpy()
+    here = np.arange(at // STRIDE - 5, at // STRIDE + 2)
+    elsewhere = np.delete(flux_T, here)
+    return flux_T[here].mean() / elsewhere.mean(), flux_T[here].max() / elsewhere.max()
+
+
+@pytest.mark.parametrize("bars", [1, 2])
+def test_a_loop_s_join_changes_no_more_than_any_other_moment(model, monkeypatch, bars):
+    """One bar is as long as the window, nearly; two are longer. Latents become smooth: in noise no seam is heard."""
+    kernel = torch.hann_window(33)[1:].expand(4, 1, 32) / 4
+
+    def smooth(latent_BTD, t_B, condition):
+        padded = F.pad(latent_BTD.transpose(1, 2), (16, 15))
+        return (latent_BTD - F.conv1d(padded, kernel, groups=4).transpose(1, 2)) / t_B[:, None, None]
+
+    monkeypatch.setattr(model.network, "forward", smooth)
+    found = []
+    for seed in range(6):
+        loop = model.generate("drums at 140 bpm", seed=seed, loop=bars).samples
+        plain = model.generate("drums", loop.shape[1] / RATE, seed).samples
+        found.append([changes(np.tile(clip, 2), loop.shape[1]) for clip in (loop, plain)])
+    (mean, largest), (plain_mean, _) = np.mean(found, axis=0)
+    assert mean < 1.4
+    assert largest < 1
+    assert plain_mean > 1.5 * mean
+
+
+def test_a_loop_has_no_first_frame(model):
+    """Decoded thrice in a row, the second turn is the loop itself, but for the stretch to whole samples."""
+    latent_TD = torch.randn(1, 60, 4, generator=torch.Generator().manual_seed(1))
+    turn = decode_around(model.codec, latent_TD)
+    whole = model.codec.decode(latent_TD.repeat(1, 3, 1))
+    assert torch.allclose(turn, whole[..., 60 * STRIDE : 120 * STRIDE], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
+        (lambda m: m.generate("drums", loop=4), 'put it in the prompt, such as "at 120 bpm"'),
+        (lambda m: m.generate("drums at 120 bpm", 8.0, loop=4), "leave out seconds"),
+        (lambda m: m.generate("drums at 400 bpm", loop=1), "last 0.6 seconds, not 1 to 600; loop more bars"),
+        (lambda m: m.generate("drums at 20 bpm", loop=64), "loop fewer bars"),
+        (lambda m: m.generate("drums at 120 bpm", loop=0), "loop must be a whole number"),
+        (lambda m: m.generate("drums at 120 bpm", bpm=120), "bpm says how long"),
+        (lambda m: m.generate("drums at 120 bpm", loop=1, init=hum(1.0)), "begins from nothing"),
+        (lambda m: m.generate(Prompt.story({0: "a at 120 bpm", 1: "b"}), loop=1), "leave out init and the story"),
+        (lambda m: m.generate("drums at 120 bpm", loop=1, inpaint=[(0, 1)]), "begins from nothing"),
+        (lambda m: m.generate("piano", extend=(1, 1)), "extend needs a recording"),
+        (lambda m: m.generate("piano", init=hum(1.0), extend=(0, 0)), "changes nothing"),
+        (lambda m: m.generate("piano", init=hum(1.0), extend=(1,)), "such as"),
+        (lambda m: m.generate("piano", init=hum(1.0), extend=(1, 600)), "extended, the recording lasts 602 seconds"),
+        (lambda m: m.generate("piano", init=hum(1.0), extend=(1, 1), inpaint=[(0, 1)]), "keeps all"),
+        (lambda m: m.generate("piano", 3.0, init=hum(1.0), extend=(1, 1)), "leave out seconds"),
+        (lambda m: m.continue_(hum(1.0), "piano", loop=4), "leave out loop"),
+        (lambda m: m.generate("piano", 1.0, tempo=4), "small takes no tempo"),
         (lambda m: m.generate([]), "list of prompts is empty"),
         (lambda m: m.generate("piano", 0.5), "seconds must be"),
         (lambda m: m.generate("piano", 1.0, top_k=5), "chooses no tokens"),

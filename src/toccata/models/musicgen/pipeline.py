@@ -22,7 +22,7 @@ from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.decoders import Decoder, fast_decoder, loading_dtype, pick_precision
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musicgen.writing import Piece, TextReader, Writer
-from toccata.prompt import GenerateOptions, Prompt
+from toccata.prompt import GenerateOptions, Prompt, options_of
 from toccata.sampling.tokens import TokenSampling
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
@@ -137,7 +137,7 @@ class MusicGen:
         """
         if not requests:
             raise InputError("the list of requests is empty; give at least one")
-        sampling = self._sampling(GenerateOptions(**options))
+        sampling = self._sampling(options_of(self.name, **options))
         seed = secrets.randbits(32) if seed is None else seed
         jobs = [self._job(one if isinstance(one, Request) else Request(one, seconds, seed)) for one in requests]
         frames: dict[Piece, list[Tensor]] = {job.piece: [] for job in jobs}
@@ -171,7 +171,7 @@ class MusicGen:
         melody: str | Path | Clip | None = None,
         **numbers: Any,
     ) -> Iterator[Clip]:
-        sampling = self._sampling(GenerateOptions(**numbers))
+        sampling = self._sampling(options_of(self.name, **numbers))
         job = self._job(replace(request, melody=melody))
         yield from self._clips(job, self.writer.write(job.piece, sampling), progress)
 

@@ -24,7 +24,7 @@ from toccata.errors import InputError, WeightsError
 from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.writing import Stage, drawn_from, written
-from toccata.prompt import GenerateOptions, Prompt
+from toccata.prompt import GenerateOptions, Prompt, options_of
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 from toccata.weights.device import pick_device
@@ -120,7 +120,7 @@ class MusicLM:
         melody: str | Path | Clip | None = None,
         **numbers: Any,
     ) -> Iterator[Clip]:
-        options = GenerateOptions(seconds=seconds, seed=seed, **numbers)
+        options = options_of(self.name, seconds=seconds, seed=seed, **numbers)
         seed = secrets.randbits(32) if seed is None else seed
         tune_N = None if melody is None else self._tune(melody)
         writer = Writer(self, prompt, before_1N, seed, self._sampled(options), tune_N)

@@ -45,6 +45,16 @@ def begun_with(sound_TD: Tensor, silence_D: Tensor, frames: int, window: int) ->
     return Canvas(frames, filled_TD, torch.zeros(whole, dtype=torch.bool))
 
 
+def lengthened(old_CN: np.ndarray, before: int, after: int, reach: int) -> np.ndarray:
+    """``old_CN`` with room for new samples: its mirror image up to ``reach`` samples away, silence beyond.
+
+    What is encoded near its ends then tells of no silence there, and new sound fades out of sound.
+    """
+    near = [min(reach, count // 2) for count in (before, after)]
+    wave_CN = np.pad(old_CN, ((0, 0), (near[0], near[1])), mode="symmetric")
+    return np.pad(wave_CN, ((0, 0), (before - near[0], after - near[1])))
+
+
 def kept_outside(canvas: Canvas, regions: Sequence[tuple[float, float]], rate: float) -> Canvas:
     """``canvas`` of which all stays but the ``regions``, in seconds at ``rate`` frames each, to whole frames.
 
@@ -60,9 +70,10 @@ def kept_outside(canvas: Canvas, regions: Sequence[tuple[float, float]], rate: f
 def windows(canvas: Canvas, window: int, changes: Sequence[int]) -> Iterator[Window]:
     """The windows that make a canvas whole, in order; where the text ``changes`` a new one begins.
 
-    Each hears again the end of what is there; the last ones lie so that they end with the piece.
+    Each hears again the end of what is there; the last ones lie so that they end with the piece. Before what is kept, a
+    window stops early rather than hear too little of it.
     """
-    made, frames = 0, canvas.frames
+    made, frames, overlap = 0, canvas.frames, int(OVERLAP * window)
     while made < frames:
         free = torch.nonzero(~canvas.keep_T[made:frames]).flatten()
         start = made + int(free[0]) if len(free) else frames
@@ -70,8 +81,12 @@ def windows(canvas: Canvas, window: int, changes: Sequence[int]) -> Iterator[Win
             yield Window(made, made, start, copied=True)
             made = start
             continue
-        first = max(min(made - int(OVERLAP * window), frames - window), 0)
+        first = max(min(made - overlap, frames - window), 0)
         until = min([first + window, frames, *(at for at in changes if at > made)])
+        kept = torch.nonzero(canvas.keep_T[made:frames]).flatten()
+        early = made + int(kept[0]) + 2 * overlap - window if len(kept) else frames
+        if made < early < until < early + window - overlap:
+            until = early
         yield Window(first, made, until)
         made = until
 

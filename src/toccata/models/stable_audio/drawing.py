@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from toccata.models.stable_audio.config import DiffusionSampling
+from toccata.models.stable_audio.looping import around
 from toccata.models.stable_audio.network import StableAudioNetwork
 from toccata.nn.dit import DiTCondition
 from toccata.sampling.diffusion import (
@@ -49,12 +50,14 @@ SCHEDULES: dict[str, Callable[[DiffusionSampling], list[float]]] = {
 class Start:
     """What a window begins from: ``sound_TD`` (zeros: nothing), of which ``keep_T`` stays as it is.
 
-    ``strength``, above 0 and up to 1, is how far the rest is turned to noise first.
+    ``strength``, above 0 and up to 1, is how far the rest is turned to noise first. A ``circle`` has no ends, and any
+    length.
     """
 
     sound_TD: Tensor
     keep_T: Tensor
     strength: float = 1.0
+    circle: bool = False
 
 
 @torch.no_grad()
@@ -78,7 +81,8 @@ def draw_latents(
         return torch.randn(like_BTD.shape, generator=generator).to(device)
 
     sound_BTD, keep_BT1 = start.sound_TD[None].to(device), start.keep_T[None, :, None].to(device)
-    denoise = denoiser(_predict(network, condition, sampling), path)
+    predict = _predict(network, condition, sampling)
+    denoise = denoiser(around(predict, network.config.window, generator) if start.circle else predict, path)
     x_BTD = path.mix(sound_BTD, noise(sound_BTD), times[0])
     told = _telling(_keeping(denoise, sound_BTD, keep_BT1), times, tell)
     return SOLVERS[sampling.solver](told, x_BTD, times, path, noise)[0].cpu()

@@ -5,9 +5,9 @@ Shapes: T latent frames, D latent width, C channels, N samples.
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -16,15 +16,24 @@ from torch import Tensor
 from toccata.audio import resample
 from toccata.clip import Clip, Progress, in_parts, sound
 from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
-from toccata.encoders.features import TextFeatures
-from toccata.encoders.text import load_text_encoder
+from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import InputError, WeightsError
-from toccata.models.stable_audio.canvas import Canvas, Window, begun_with, empty, kept_outside, pasted, windows
+from toccata.models.stable_audio.canvas import (
+    Canvas,
+    Window,
+    begun_with,
+    empty,
+    kept_outside,
+    lengthened,
+    pasted,
+    windows,
+)
 from toccata.models.stable_audio.config import START, TOTAL, DiffusionSampling, read_config
 from toccata.models.stable_audio.drawing import Start, draw_latents
+from toccata.models.stable_audio.looping import decode_around
 from toccata.models.stable_audio.network import StableAudioNetwork, seconds_of
 from toccata.nn.dit import DiTCondition
-from toccata.prompt import MAX_SECONDS, EditOptions, GenerateOptions, Prompt
+from toccata.prompt import MAX_SECONDS, EditOptions, GenerateOptions, Prompt, options_of
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 from toccata.weights.device import pick_device
@@ -34,16 +43,21 @@ DEFAULT_STRENGTH = 0.7
 SILENT_FRAMES = 64  # more than the encoder sees, so that the middle one knows of silence only
 
 
-class TextReader(Protocol):
-    """What Stable Audio needs of a text encoder."""
+@dataclass(frozen=True)
+class Asked:
+    """One request, checked."""
 
-    def encode(self, texts: list[str]) -> TextFeatures: ...
+    prompt: Prompt
+    seed: int
+    sampling: DiffusionSampling
+    edit: EditOptions = field(default_factory=EditOptions)
+    progress: Progress | None = None
 
 
 class StableAudio:
     """A loaded Stable Audio; see ``toccata.clip.Generator`` for what ``generate`` promises."""
 
-    takes = frozenset({"steps", "init", "strength", "inpaint"})
+    takes = frozenset({"steps", "init", "strength", "inpaint", "extend", "loop", "bpm"})
 
     def __init__(
         self,
@@ -80,9 +94,10 @@ class StableAudio:
     ) -> Clip | list[Clip]:
         """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
 
-        ``options``: guidance as in ``GenerateOptions``; steps, strength and inpaint as in ``EditOptions``; init, a
-        sound file or a clip that the music begins from (the length is then its own by default, else 10 seconds), or
-        of which, with ``inpaint``, all else stays; and progress, a callable.
+        ``options``: guidance as in ``GenerateOptions``; steps, strength, inpaint, extend, loop and bpm as in
+        ``EditOptions``; init, a sound file or a clip that the music begins from (the length is then its own by
+        default, else 10 seconds), or of which, with ``inpaint`` or ``extend``, all else stays; and progress, a
+        callable. The length of an extended recording and of a loop follows from them.
         """
         if isinstance(prompt, str | Prompt):
             return Clip.join(self.stream(prompt, seconds, seed, **options))
@@ -95,11 +110,23 @@ class StableAudio:
         self, prompt: str | Prompt, seconds: float | None = None, seed: int | None = None, **options: Any
     ) -> Iterator[Clip]:
         """The same music in parts, window by window; they join without a seam to what ``generate`` returns."""
-        init = options.pop("init", None)
+        init, asked = options.pop("init", None), self._asked(prompt, seed, **options)
+        edit = asked.edit
+        if seconds is not None and (edit.loop or edit.extend):
+            raise InputError("how long a loop or an extended recording is follows from them; leave out seconds")
+        if edit.loop:
+            if init is not None or len(asked.prompt.parts) > 1:
+                raise InputError("a loop begins from nothing and has one text; leave out init and the story")
+            return self._loop(asked, round(edit.loop_seconds(asked.prompt) * self.sample_rate))
         old_CN = None if init is None else self._heard(init)
+        if edit.extend:
+            longer = sum(edit.extend) + (0 if old_CN is None else old_CN.shape[1] / self.sample_rate)
+            if longer > MAX_SECONDS:
+                raise InputError(f"extended, the recording lasts {longer:.0f} seconds; {MAX_SECONDS:g} is the most")
+            return self._extended(asked, old_CN)
         own = 10.0 if old_CN is None else min(old_CN.shape[1] / self.sample_rate, MAX_SECONDS)
         wanted = round(GenerateOptions(own if seconds is None else seconds).seconds * self.sample_rate)
-        return self._stream(Prompt.of(prompt), old_CN, wanted, seed, **options)
+        return self._stream(asked, old_CN, wanted, edit.inpaint)
 
     def continue_(
         self,
@@ -112,44 +139,77 @@ class StableAudio:
         """``audio`` as it is, followed by ``seconds`` of new music that goes on from it."""
         if prompt is None:
             raise InputError(f"{self.name} goes on by a prompt only; say what to play")
-        if options.keys() & {"init", "strength", "inpaint"}:
-            raise InputError("a continuation keeps all of its recording; leave out init, strength and inpaint")
-        old_CN, rate = self._heard(audio), self.sample_rate
-        wanted = old_CN.shape[1] + round(GenerateOptions(seconds).seconds * rate)
-        new = ((old_CN.shape[1] / rate, wanted / rate),)
-        return Clip.join(self._stream(Prompt.of(prompt), old_CN, wanted, seed, new, **options))
+        foreign = options.keys() & {"init", "strength", "inpaint", "extend", "loop", "bpm"}
+        if foreign:
+            raise InputError(f"a continuation keeps all of its recording; leave out {min(foreign)}")
+        after = GenerateOptions(seconds).seconds
+        return Clip.join(self._extended(self._asked(prompt, seed, extend=(0, after), **options), self._heard(audio)))
 
-    def _stream(
+    def _asked(
         self,
-        prompt: Prompt,
-        old_CN: np.ndarray | None,
-        wanted: int,
+        prompt: str | Prompt,
         seed: int | None,
-        regions: tuple[tuple[float, float], ...] = (),
         progress: Progress | None = None,
-        inpaint: Sequence[tuple[float, float]] = (),
-        steps: int | None = None,
-        strength: float | None = None,
         melody: object = None,
-        **numbers: Any,
-    ) -> Iterator[Clip]:
+        **options: Any,
+    ) -> Asked:
+        """What was asked for, checked, with the model's own choices where it is left to it."""
         if melody is not None:
             raise InputError(f"{self.name} takes no melody; leave it out or choose a model that does")
-        edit = EditOptions(steps, strength, tuple(inpaint))
-        sampling = self._sampled(GenerateOptions(seed=seed, **numbers), edit)
-        seed = secrets.randbits(32) if seed is None else seed
-        total, regions = wanted / self.sample_rate, regions or edit.inpaint
+        edits = {one.name for one in fields(EditOptions)} & options.keys()
+        given = {name: value for name in edits if (value := options.pop(name)) is not None}
+        edit = EditOptions(**given)
+        sampling = self._sampled(options_of(self.name, seed=seed, **options), edit)
+        return Asked(Prompt.of(prompt), secrets.randbits(32) if seed is None else seed, sampling, edit, progress)
+
+    def _extended(self, asked: Asked, old_CN: np.ndarray | None) -> Iterator[Clip]:
+        """The recording with new music before and after it."""
+        if old_CN is None or asked.edit.extend is None:
+            raise InputError("extend needs a recording to go on from; give it as init (--init FILE)")
+        rate, stride, count = self.sample_rate, self.codec.config.stride, old_CN.shape[1]
+        before, after = (round(seconds * rate) for seconds in asked.edit.extend)
+        wanted = before + count + after
+        regions = (0, before / rate), ((before + count) / rate, wanted / rate)
+        longer_CN = lengthened(old_CN, before, after, SILENT_FRAMES // 2 * stride)
+        return self._stream(asked, longer_CN, wanted, tuple(part for part in regions if part[1] > part[0]))
+
+    def _loop(self, asked: Asked, wanted: int) -> Iterator[Clip]:
+        """``wanted`` samples that come round again: from the middle of a piece three windows long, drawn as a circle.
+
+        Latents come in whole frames: what their sound lacks of the length, or has too much, is stretched away.
+        """
+        codec, size, network = self.codec.config, self.config.window, self.network
+        frames, rate, total = round(wanted / codec.stride), codec.frame_rate, wanted / codec.sample_rate
+        condition = self.condition(asked.prompt, Window(size, 0, size), 3 * size / rate, asked.sampling.guidance != 1)
+        start = Start(torch.zeros(frames, codec.latent), torch.zeros(frames, dtype=torch.bool), circle=True)
+        generator = torch.Generator().manual_seed(asked.seed)
+
+        def tell(share: float) -> None:
+            if asked.progress is not None:
+                asked.progress(share * total, total)
+
+        latent_TD = draw_latents(network, condition, start, asked.sampling, generator, tell)
+        wave_BCN = decode_around(self.codec, latent_TD[None].to(next(self.codec.parameters()).device))
+        samples_CN = resample.resample_loop(wave_BCN[0].cpu().numpy(), wanted).clip(-1, 1)
+        yield replace(self._origin(asked), samples=samples_CN)
+
+    def _origin(self, asked: Asked) -> Clip:
+        nothing = np.zeros((self.codec.config.audio_channels, 0), np.float32)
+        return Clip(nothing, self.sample_rate, str(asked.prompt), asked.seed, self.name, self.weights_sha256)
+
+    def _stream(
+        self, asked: Asked, old_CN: np.ndarray | None, wanted: int, regions: tuple[tuple[float, float], ...]
+    ) -> Iterator[Clip]:
+        edit, total = asked.edit, wanted / self.sample_rate
         self._check(edit, old_CN, total)
         canvas = self._canvas(old_CN, -(-wanted // self.codec.config.stride), regions)
         reach = edit.strength or (1.0 if regions or old_CN is None else DEFAULT_STRENGTH)
-        drawn = self._latents(prompt, canvas, total, seed, sampling, reach, progress)
+        drawn = self.latents(asked, canvas, total, reach)
         device = next(self.codec.parameters()).device
         parts = self.codec.decode_stream(part_TD[None].to(device) for part_TD in drawn)
         waves = (wave_BCN[0].cpu().numpy() for wave_BCN in parts)
-        nothing = np.zeros((self.codec.config.audio_channels, 0), np.float32)
-        origin = Clip(nothing, self.sample_rate, str(prompt), seed, self.name, self.weights_sha256)
         first = 0
-        for clip in in_parts(waves, wanted, origin, None):
+        for clip in in_parts(waves, wanted, self._origin(asked), None):
             samples_CN = clip.samples
             if regions and old_CN is not None:
                 samples_CN = pasted(samples_CN, old_CN, first, regions, self.sample_rate)
@@ -193,19 +253,11 @@ class StableAudio:
         wave_BCN = torch.from_numpy(np.ascontiguousarray(wave_CN))[None]
         return self.codec.encode(wave_BCN.to(next(self.codec.parameters()).device))[0].float().cpu()
 
-    def _latents(
-        self,
-        prompt: Prompt,
-        canvas: Canvas,
-        total: float,
-        seed: int,
-        sampling: DiffusionSampling,
-        strength: float,
-        progress: Progress | None,
-    ) -> Iterator[Tensor]:
+    def latents(self, asked: Asked, canvas: Canvas, total: float, strength: float) -> Iterator[Tensor]:
         """latent_TD in parts, window by window, until the canvas is full; ``progress`` is told of every step."""
+        prompt, sampling, progress = asked.prompt, asked.sampling, asked.progress
         size, rate = self.config.window, self.codec.config.frame_rate
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(asked.seed)
         made_TD = canvas.sound_TD[:0]  # the last window's worth of what there is
         for window in windows(canvas, size, [round(at * rate) for at, _ in prompt.parts]):
             if window.copied:
@@ -267,7 +319,7 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
         raise WeightsError(f"{folder} does not describe a Stable Audio ({error}); fetch or train it again") from None
     checkpoint.load_into(network, expand(tensors), folder)
     codec = load_autoencoder(find_part(folder, config, "codec"))
-    text = load_text_encoder(find_part(folder, config, "text"))
+    text = load_reader(find_part(folder, config, "text"))
     name, sha256 = config.get("name", folder.name), checkpoint.sha256(folder)
     return StableAudio(network.to(place, dtype), codec.to(place), text, name, sha256)
 
