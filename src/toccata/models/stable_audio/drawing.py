@@ -26,6 +26,7 @@ from toccata.sampling.diffusion import (
     guided,
     heun,
     karras,
+    keeping,
     ping_pong,
 )
 
@@ -80,7 +81,7 @@ def draw_latents(
     sound_BTD, keep_BT1 = start.sound_TD[None].to(device), start.keep_T[None, :, None].to(device)
     denoise = denoiser(_predict(network, condition, sampling), path)
     x_BTD = path.mix(sound_BTD, noise(sound_BTD), times[0])
-    told = _telling(_keeping(denoise, sound_BTD, keep_BT1), times, tell)
+    told = _telling(keeping(denoise, sound_BTD, keep_BT1), times, tell)
     return SOLVERS[sampling.solver](told, x_BTD, times, path, noise)[0].cpu()
 
 
@@ -93,11 +94,6 @@ def _predict(network: StableAudioNetwork, condition: DiTCondition, sampling: Dif
         return v_BTD if rows == 1 else guided(v_BTD[:1], v_BTD[1:], sampling.guidance, sampling.rescale)
 
     return predict
-
-
-def _keeping(denoise: Denoise, sound_BTD: Tensor, keep_BT1: Tensor) -> Denoise:
-    """Where frames are kept, the expected sound is known: so every solver leads their noise to just that."""
-    return lambda x, t: torch.where(keep_BT1, sound_BTD, denoise(x, t))
 
 
 def _telling(denoise: Denoise, times: list[float], tell: Callable[[float], None]) -> Denoise:
