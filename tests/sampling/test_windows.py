@@ -54,3 +54,14 @@ def test_a_window_that_goes_on_keeps_what_is_known_and_is_led_by_it():
     assert torch.equal(low[..., :30], torch.full((2, 3, 30), -1.0))
     assert (high[..., 30:] > low[..., 30:] + 0.5).all()
     assert shares == [i / 8 for i in range(1, 9)] * 2
+
+
+def test_a_piece_that_has_begun_goes_on_from_its_end():
+    past = torch.arange(12.0).expand(2, -1)
+
+    def draw(known, span):
+        assert torch.equal(known, torch.arange(float(span.first), float(span.made)).expand(2, -1))
+        return torch.arange(float(span.first), float(span.first + SIZE)).expand(2, -1)
+
+    made = torch.cat(list(in_windows(draw, past, 47, SIZE)), dim=-1)
+    assert torch.equal(made, torch.arange(12.0, 47.0).expand(2, -1))

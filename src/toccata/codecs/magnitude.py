@@ -180,17 +180,19 @@ class MagnitudeAutoencoder(nn.Module):
         generators: Sequence[torch.Generator],
         steps: int | None = None,
         tell: Callable[[float], None] = lambda share: None,
+        known_BCN: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Wave parts that join to ``decode``, window by window; each goes on from the end of the last one.
 
-        ``tell`` is called with the share of the whole that is done.
+        ``tell`` is called with the share of the whole that is done. ``known_BCN`` is the wave of the first frames, of
+        whole strides, where it is known: the parts go on from there.
         """
         config, device = self.config, latent_BTD.device
         frames, whole = latent_BTD.shape[1], config.whole
+        size = min(config.window, -(-frames // whole) * whole)
+        total = max(frames, size)
         latent_BDT = (latent_BTD.transpose(1, 2) * config.scale).clamp(-1, 1)
-        latent_BDT = F.pad(latent_BDT, (0, -frames % whole), mode="replicate")
-        total = latent_BDT.shape[-1]
-        size = min(config.window, total)
+        latent_BDT = F.pad(latent_BDT, (0, total - frames), mode="replicate")
 
         def draw(known_BCN: Tensor, span: Span) -> Tensor:
             part_BDT = latent_BDT[..., span.first : span.first + size]
@@ -200,9 +202,9 @@ class MagnitudeAutoencoder(nn.Module):
             done = lambda share: tell((span.made + share * (span.until - span.made)) / total)  # noqa: E731
             return going_on(predict, known_BCN, noise_BCN, steps or config.steps, COSINE, done)
 
-        nothing_BCN = torch.zeros(len(latent_BTD), config.audio_channels, 0, device=device)
-        left = frames * config.stride
-        for wave_BCN in in_windows(draw, nothing_BCN, total, size, unit=config.stride):
+        past_BCN = torch.zeros(len(latent_BTD), config.audio_channels, 0) if known_BCN is None else known_BCN
+        left = frames * config.stride - past_BCN.shape[-1]
+        for wave_BCN in in_windows(draw, past_BCN.to(device), total, size, unit=config.stride):
             yield wave_BCN[..., :left].clamp(-1, 1)
             left -= min(left, wave_BCN.shape[-1])
 

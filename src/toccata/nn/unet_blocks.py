@@ -24,9 +24,9 @@ class TimeFeatures(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width, features) for width in inputs)
 
     def forward(self, t_B: Tensor) -> Tensor:
-        time_B1 = t_B[:, None].to(self.frequencies.dtype)
-        turns = 2 * math.pi * time_B1 * self.frequencies
-        x = torch.cat([time_B1, turns.sin(), turns.cos()], dim=-1)
+        time_B1 = t_B[:, None].float()  # in half the bits, neighbouring times would be one
+        turns = 2 * math.pi * time_B1 * self.frequencies.float()
+        x = torch.cat([time_B1, turns.sin(), turns.cos()], dim=-1).to(self.frequencies.dtype)
         for layer in self.layers:
             x = F.gelu(layer(x))
         return x

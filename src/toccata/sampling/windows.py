@@ -23,12 +23,12 @@ class Span(NamedTuple):
     until: int
 
 
-def spans(frames: int, size: int, changes: Sequence[int] = ()) -> Iterator[Span]:
+def spans(frames: int, size: int, changes: Sequence[int] = (), made: int = 0) -> Iterator[Span]:
     """The windows of ``size`` that make ``frames`` whole, in order; where something ``changes`` a new one begins.
 
-    The last ones lie so that they end with the piece; a piece that is shorter than a window is one.
+    The first ``made`` frames are there already. The last windows lie so that they end with the piece; a piece that is
+    shorter than a window is one.
     """
-    made = 0
     while made < frames:
         first = max(min(made - int(OVERLAP * size), frames - size), 0)
         until = min([first + size, frames, *(at for at in changes if at > made)])
@@ -38,7 +38,7 @@ def spans(frames: int, size: int, changes: Sequence[int] = ()) -> Iterator[Span]
 
 def in_windows(
     draw: Callable[[Tensor, Span], Tensor],
-    nothing: Tensor,
+    past: Tensor,
     frames: int,
     size: int,
     changes: Sequence[int] = (),
@@ -46,11 +46,10 @@ def in_windows(
 ) -> Iterator[Tensor]:
     """What is new of each window, ``unit`` samples a frame; joined, they are the whole piece.
 
-    ``draw(known, span)`` gives a window that begins with ``known``, the end of what there is; at first ``nothing``, no
-    samples long.
+    ``draw(known, span)`` gives a window that begins with ``known``, the end of what there is. ``past`` is what there is
+    at first; it may be no samples long.
     """
-    past = nothing
-    for span in spans(frames, size, changes):
+    for span in spans(frames, size, changes, past.shape[-1] // unit):
         known = (span.made - span.first) * unit
         window = draw(past[..., past.shape[-1] - known :], span)
         new = window[..., known : (span.until - span.first) * unit]

@@ -27,7 +27,7 @@ from toccata.nn.dit import DiTCondition
 from toccata.prompt import MAX_SECONDS, EditOptions, GenerateOptions, Prompt
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
-from toccata.weights.device import pick_device
+from toccata.weights.device import pick_device, pick_float
 from toccata.weights.parts import find_part
 
 DEFAULT_STRENGTH = 0.7
@@ -273,8 +273,5 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
 
 
 def pick_dtype(precision: str, device: str) -> torch.dtype:
-    """What the diffusion model computes in: "auto" is bfloat16 on a GPU and float32 on a CPU."""
-    if precision not in ("auto", "fp32", "bf16"):
-        raise InputError(f"Stable Audio does not run in {precision!r}; choose auto, fp32 or bf16")
-    small = precision == "bf16" or (precision == "auto" and pick_device(device).type == "cuda")
-    return torch.bfloat16 if small else torch.float32
+    """What the diffusion model computes in; see ``pick_float``."""
+    return pick_float("Stable Audio", precision, device)
