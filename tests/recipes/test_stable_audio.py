@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 import toccata
 from toccata.codecs.autoencoder import Autoencoder, AutoencoderConfig, load_autoencoder, save_autoencoder
-from toccata.models.stable_audio.config import mini
+from toccata.models.stable_audio.config import first, mini
+from toccata.nn.unet import UNetSizes
 from toccata.recipes import stable_audio
 from toccata.training.state import load_state
 
@@ -68,6 +69,18 @@ def test_it_resumes_exactly_and_its_model_plays(recipe, tmp_path):
         assert all(torch.equal(whole[part][name], parts[part][name]) for name in whole[part])
     clip = toccata.load(str(tmp_path / "parts/model"), device="cpu").generate("slow piano", 2.0, 1)
     assert clip.samples.shape == (2, 8000)
+
+
+def test_the_first_ones_unet_trains_and_plays_too(recipe, monkeypatch):
+    unet = UNetSizes(
+        inputs=3, channels=(16, 32), factors=(1, 4), blocks=(1, 1), attentions=(1, 1), crosses=(1, 1), heads=2,
+        head_width=0, tokens=16, features=16, stacked=True, middle=1,
+    )  # fmt: skip
+    tiny = replace(first(), unet=unet, dit=stable_audio.PRESETS["mini"]().dit, window=100, text_tokens=8)
+    monkeypatch.setitem(stable_audio.PRESETS, "first", lambda: tiny)
+    stable_audio.train(replace(recipe, preset="first", steps=1))
+    model = toccata.load(str(recipe.out / "model"), device="cpu")
+    assert model.generate("slow piano", 2.0, 1, steps=2).samples.shape == (2, 8000)  # type: ignore[call-overload]
 
 
 def test_a_shard_is_what_the_codec_makes_of_rendered_pieces(recipe, monkeypatch):

@@ -21,7 +21,7 @@ from toccata.corpus.stream import corpus_name, stereo_shard
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.encoders.text import TextEncoder, load_text_encoder
 from toccata.errors import InputError
-from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, mini
+from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, first, mini
 from toccata.models.stable_audio.network import StableAudioNetwork, diffusion_loss, seconds_of
 from toccata.models.stable_audio.pipeline import save_stable_audio
 from toccata.training.log import StepLog
@@ -32,7 +32,7 @@ from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
 
-PRESETS = {"mini": mini}
+PRESETS = {"mini": mini, "first": first}
 HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
 
 
@@ -84,11 +84,11 @@ def train(recipe: StableAudioRecipe) -> None:
     text, codec = load_text_encoder(), load_autoencoder(recipe.codec)
     save_autoencoder(recipe.out / "autoencoder", codec, name="autoencoder")
     config = replace(PRESETS[recipe.preset](), text_width=text.config.width)
-    config = replace(config, dit=replace(config.dit, latent=codec.config.latent))
+    config = config.with_latent(codec.config.latent)
     torch.manual_seed(recipe.seed)
     network = StableAudioNetwork(config).to(recipe.device)
     ema = EMA(network, recipe.ema)
-    optimisers = Optimisers(*split_matrices(network.dit.blocks, network), recipe.muon_rate, recipe.adam_rate)
+    optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"
     step = resume(path, network, ema, optimisers)
     log = StepLog(f"stable-audio-{recipe.preset}", step, recipe.steps, every=25)
@@ -121,7 +121,7 @@ def train(recipe: StableAudioRecipe) -> None:
 
 def loss_of(network: StableAudioNetwork, text: TextEncoder, batch: Batch, generator: torch.Generator) -> Tensor:
     """The diffusion loss of a batch; ``generator`` decides times, noise, and who is told nothing."""
-    device = network.dit.latent_in.weight.device
+    device = network.device
     words = text.encode(batch.captions)
     timing = {name: batch.timing[name].to(device) for name in network.config.timing}
     tokens, mask = words.tokens_BLD.to(device), words.mask_BL.to(device)

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from toccata.models.stable_audio.config import DiffusionSampling
-from toccata.models.stable_audio.network import StableAudioNetwork
-from toccata.nn.dit import DiTCondition
+from toccata.models.stable_audio.network import Condition, StableAudioNetwork
 from toccata.sampling.diffusion import (
     PATHS,
     Denoise,
@@ -61,7 +60,7 @@ class Start:
 @torch.no_grad()
 def draw_latents(
     network: StableAudioNetwork,
-    condition: DiTCondition,
+    condition: Condition,
     start: Start,
     sampling: DiffusionSampling,
     generator: torch.Generator,
@@ -73,7 +72,7 @@ def draw_latents(
     """
     path, full = PATHS[network.config.objective], SCHEDULES[sampling.schedule](sampling)
     times = begun(full, full[0] * start.strength)
-    device = network.dit.latent_in.weight.device
+    device = network.device
 
     def noise(like_BTD: Tensor) -> Tensor:
         return torch.randn(like_BTD.shape, generator=generator).to(device)
@@ -85,8 +84,8 @@ def draw_latents(
     return SOLVERS[sampling.solver](told, x_BTD, times, path, noise)[0].cpu()
 
 
-def _predict(network: StableAudioNetwork, condition: DiTCondition, sampling: DiffusionSampling) -> Denoise:
-    rows = len(condition.whole_BW)
+def _predict(network: StableAudioNetwork, condition: Condition, sampling: DiffusionSampling) -> Denoise:
+    rows = condition.rows
 
     def predict(x_BTD: Tensor, t: float) -> Tensor:
         both_BTD = x_BTD.expand(rows, -1, -1).to(network.dtype)

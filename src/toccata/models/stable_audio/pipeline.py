@@ -22,8 +22,7 @@ from toccata.errors import InputError, WeightsError
 from toccata.models.stable_audio.canvas import Canvas, Window, begun_with, empty, kept_outside, pasted, windows
 from toccata.models.stable_audio.config import START, TOTAL, DiffusionSampling, read_config
 from toccata.models.stable_audio.drawing import Start, draw_latents
-from toccata.models.stable_audio.network import StableAudioNetwork, seconds_of
-from toccata.nn.dit import DiTCondition
+from toccata.models.stable_audio.network import Condition, StableAudioNetwork, seconds_of
 from toccata.prompt import MAX_SECONDS, EditOptions, GenerateOptions, Prompt
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
@@ -224,12 +223,12 @@ class StableAudio:
             yield new_TD
 
     @torch.no_grad()
-    def condition(self, prompt: Prompt, window: Window, total: float, guided: bool = True) -> DiTCondition:
+    def condition(self, prompt: Prompt, window: Window, total: float, guided: bool = True) -> Condition:
         """Row 0 tells the window's text and place in ``total`` seconds; with ``guided``, row 1 is the negative one.
 
         Without a negative text, the latter has no tokens at all.
         """
-        rate, device = self.codec.config.frame_rate, self.network.dit.latent_in.weight.device
+        rate, device = self.codec.config.frame_rate, self.network.device
         texts = [prompt.text_at(window.made / rate), *([prompt.negative] if prompt.negative and guided else [])]
         features = self.text.encode(texts)
         rows = 2 if guided else 1
