@@ -14,7 +14,10 @@ import typer
 from toccata.errors import InputError
 
 EXAMPLE = "\b\nExample: toccata train codec --out runs/codec --preset mini --steps 2500 --set batch=8"
-RECIPES = ("autoencoder", "clap", "codec", "mulan", "musicgen", "musiclm", "stable-audio", "text", "w2vbert")
+RECIPES = (
+    "autoencoder", "clap", "codec", "mousai", "mousai-autoencoder", "mulan", "musicgen", "musiclm", "stable-audio",
+    "text", "w2vbert",
+)  # fmt: skip
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -22,7 +25,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="What to train: autoencoder, clap, codec, mulan, musicgen, musiclm, stable-audio, text or w2vbert."
+            help="What to train: autoencoder, clap, codec, mousai, mousai-autoencoder, mulan, musicgen, musiclm,"
+            " stable-audio, text or w2vbert."
         ),
     ],
     out: Annotated[

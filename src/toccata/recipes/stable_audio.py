@@ -24,6 +24,7 @@ from toccata.errors import InputError
 from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, first, mini
 from toccata.models.stable_audio.network import StableAudioNetwork, diffusion_loss, seconds_of
 from toccata.models.stable_audio.pipeline import save_stable_audio
+from toccata.recipes.stereo import encoded
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
@@ -137,12 +138,7 @@ def latent_store(recipe: StableAudioRecipe, seed: int) -> ShardStore:
 def latent_shard(index: int, seed: int, codec: Path) -> Shard:
     """Shard ``index`` of corpus ``seed``: ``latent`` (sum of T, D) float16, and records with ``frames``."""
     model = codec_at(codec)
-    tensors, records = stereo_shard(index, seed, sample_rate=model.config.sample_rate)
-    latents = []
-    for wave_NC in tensors["wave"].split([record["samples"] for record in records]):
-        latents.append(model.encode(wave_NC.T[None].float() / 32767)[0].half())
-    kept = [{**record, "frames": len(latent)} for record, latent in zip(records, latents, strict=True)]
-    return {"latent": torch.cat(latents)}, kept
+    return encoded(stereo_shard(index, seed, sample_rate=model.config.sample_rate), model.encode)
 
 
 @functools.lru_cache(maxsize=1)
