@@ -19,6 +19,7 @@ NAMES = {
     "melody-retrieval": "is a melody found by its embedding when a voice gives it in another key and tempo",
     "musicgen-cpu": "published sizes of MusicGen: speed at every precision, against transformers too; memory",
     "musicgen-gpu": "published sizes of MusicGen on a GPU: steps a second against transformers, audiocraft, the floor",
+    "mousai": "Moûsai at its published size: a step of either model, a clip from words to sound, against its paper",
     "retrieval": "do captions find their music, and music its captions; tokens, fusion, speed beside transformers",
     "tagging": "zero-shot tags of real recordings, beside musicnn's",
     "evaluator": "Fréchet distance and FAD-infinity as sets grow and as sound gets worse, against SciPy; speed",

@@ -121,7 +121,7 @@ def ours(dit: Any, told: Any, vae: Any, config: StableAudioConfig) -> tuple[Stab
 
 def our_step(network: StableAudioNetwork, frames: int) -> Work:
     """What guidance asks of the network at each step; the text is read once for all of them."""
-    config, device, dtype = network.config, network.dit.latent_in.weight.device, network.dtype
+    config, device, dtype = network.config, network.device, network.dtype
     text_BLW = torch.randn(2, TEXT_TOKENS, config.text_width, device=device, dtype=dtype)
     timing = {START: torch.zeros(2, device=device), TOTAL: torch.full((2,), 30.0, device=device)}
     condition = network.condition(text_BLW, torch.ones(2, TEXT_TOKENS, dtype=torch.bool, device=device), timing)

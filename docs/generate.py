@@ -22,7 +22,9 @@ from torch import nn
 
 from toccata import hub
 from toccata.cli.app import app
-from toccata.codecs import autoencoder, encodec, soundstream
+from toccata.codecs import autoencoder, encodec, magnitude, soundstream
+from toccata.models.mousai import config as mousai
+from toccata.models.mousai.network import MousaiNetwork
 from toccata.models.musicgen import config as musicgen
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.weights import checkpoint
@@ -50,6 +52,8 @@ _FAMILIES: dict[str, tuple[tuple[Any, ...], Any]] = {
         encodec.EnCodec,
     ),
     "autoencoder": ((autoencoder.mini, autoencoder.half, autoencoder.full), autoencoder.Autoencoder),
+    "magnitude": ((magnitude.mini, magnitude.full), magnitude.MagnitudeAutoencoder),
+    "mousai": ((mousai.mini, mousai.full), MousaiNetwork),
 }
 _ORIGINS = {
     "recipe": "Recipe",
@@ -145,10 +149,19 @@ def presets(family: str, rest: str) -> str:
     sizes, build = _FAMILIES[family]
     with torch.device("meta"):  # shapes without memory: the largest has billions of parameters
         made = {size.__name__: (size(), build(size())) for size in sizes}
-    settings = [asdict(config) for config, _ in made.values()]
+    settings = [_flat(asdict(config)) for config, _ in made.values()]
     rows = [(f"`{name}`", *(str(setting[name]) for setting in settings)) for name in settings[0]]
     counts = (f"{_parameters(network) / 1e6:,.1f} M" for _, network in made.values())
     return _table(("", *made), [*rows, ("parameters", *counts)])
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings within settings by names with dots."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        inside = _flat(value) if isinstance(value, dict) else {}
+        found |= {f"{name}.{below}": each for below, each in inside.items()} or {name: value}
+    return found
 
 
 def _parameters(network: nn.Module) -> int:

@@ -118,6 +118,10 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
             from toccata.models.stable_audio.pipeline import load_pipeline
 
             return load_pipeline(folder, device, precision)
+        case "mousai":
+            from toccata.models.mousai.pipeline import load_pipeline
+
+            return load_pipeline(folder, device, precision, _t5())
         case "stable-audio, published":
             from toccata.models.stable_audio.public import load_public
 

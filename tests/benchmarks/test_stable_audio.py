@@ -164,6 +164,7 @@ def test_both_compute_the_same_and_their_speeds_are_compared(small):
     network, codec = stable_audio.ours(dit, told, vae, config)
     expected = vae.decode(torch.ones(1, 4, 30)).sample
     assert torch.allclose(codec.decode(torch.ones(1, 30, 4)), expected.clamp(-1, 1), atol=1e-4)
+    assert network.dit is not None
     shared = network.dit.latent_in.weight.data_ptr()
     assert shared == dit.proj_in.weight.data_ptr()
     assert stable_audio.their_step(dit, config, 70)().shape == (2, 4, 70)

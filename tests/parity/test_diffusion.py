@@ -18,6 +18,7 @@ from toccata.sampling.diffusion import (
     heun,
     karras,
     ping_pong,
+    target,
 )
 
 diffusers = pytest.importorskip("diffusers")
@@ -126,6 +127,16 @@ def test_dpm_solver_on_a_straight_path_is_diffusers_flow_one():
         x = scheduler.step(velocity(x, times[i]), t, x).prev_sample
         steps.append(x)
     agree(ours(dpm_solver_2m, times, STRAIGHT), steps)
+
+
+def test_what_training_shows_and_asks_for_is_diffusers_velocity():
+    scheduler = diffusers.DDIMScheduler(prediction_type="v_prediction")
+    places = torch.tensor([3, 777])
+    t_B = torch.acos(scheduler.alphas_cumprod[places].sqrt()) / (math.pi / 2)
+    sound, noise_ = start(1), start(2)
+    x, velocity_ = target(COSINE, sound, noise_, t_B)
+    assert torch.allclose(x, scheduler.add_noise(sound, noise_, places), atol=1e-5)
+    assert torch.allclose(velocity_, scheduler.get_velocity(sound, noise_, places), atol=1e-5)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.7])

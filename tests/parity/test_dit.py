@@ -65,6 +65,8 @@ def test_the_published_sizes_are_the_presets():
     with torch.device("meta"):
         theirs = diffusers.StableAudioDiTModel()
         ours, small = StableAudioNetwork(open_1_0()), StableAudioNetwork(open_small())
+    assert ours.dit is not None
+    assert small.dit is not None
     count = sum(p.numel() for p in theirs.parameters())
     assert sum(p.numel() for p in ours.dit.parameters()) == count
     assert count == pytest.approx(1.057e9, rel=0.01)

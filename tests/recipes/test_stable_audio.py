@@ -17,8 +17,10 @@ from toccata.encoders.htsat import HTSATConfig
 from toccata.encoders.readers import CLAPReader
 from toccata.encoders.words import WordsConfig
 from toccata.models.stable_audio.canvas import Window
-from toccata.models.stable_audio.config import mini
+from toccata.models.stable_audio.config import first, mini
 from toccata.models.stable_audio.pipeline import StableAudio
+from toccata.nn.dit import DiTCondition
+from toccata.nn.unet import UNetSizes
 from toccata.recipes import stable_audio
 from toccata.training.state import load_state
 
@@ -94,10 +96,22 @@ def test_it_may_read_with_a_clap_and_its_model_too(recipe, tmp_path):
     assert isinstance(model.text, CLAPReader)
     assert model.config.text_width == 24
     assert model.generate("slow piano", 1.0, 1).samples.shape == (2, 4000)
-    one, other = (
-        model.condition(Prompt(text), Window(0, 0, 62), 1.0).keys[0][0] for text in ("slow piano", "loud drums")
-    )
-    assert not torch.allclose(one, other, atol=1e-3)
+    one, other = (model.condition(Prompt(text), Window(0, 0, 62), 1.0) for text in ("slow piano", "loud drums"))
+    assert isinstance(one, DiTCondition)
+    assert isinstance(other, DiTCondition)
+    assert not torch.allclose(one.keys[0][0], other.keys[0][0], atol=1e-3)
+
+
+def test_the_first_ones_unet_trains_and_plays_too(recipe, monkeypatch):
+    unet = UNetSizes(
+        inputs=3, channels=(16, 32), factors=(1, 4), blocks=(1, 1), attentions=(1, 1), crosses=(1, 1), heads=2,
+        head_width=0, tokens=16, features=16, stacked=True, middle=1,
+    )  # fmt: skip
+    tiny = replace(first(), unet=unet, dit=stable_audio.PRESETS["mini"]().dit, window=100, text_tokens=8)
+    monkeypatch.setitem(stable_audio.PRESETS, "first", lambda: tiny)
+    stable_audio.train(replace(recipe, preset="first", steps=1))
+    model = toccata.load(str(recipe.out / "model"), device="cpu")
+    assert model.generate("slow piano", 2.0, 1, steps=2).samples.shape == (2, 8000)  # type: ignore[call-overload]
 
 
 def test_a_shard_is_what_the_codec_makes_of_rendered_pieces(recipe, monkeypatch):

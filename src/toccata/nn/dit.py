@@ -52,6 +52,10 @@ class DiTCondition:
     keys: tuple[Keys, ...]
     whole_BW: Tensor
 
+    @property
+    def rows(self) -> int:
+        return len(self.whole_BW)
+
 
 class FourierTime(nn.Module):
     """Times -> cosines and sines of random frequencies (arXiv 2006.10739): (B, FOURIER)."""

@@ -6,9 +6,7 @@ One run: reconstruction of the middle and the sides, a little divergence from a 
 Shapes: B batch, C channels (2), N samples, T frames, D latent width.
 """
 
-import functools
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +16,10 @@ from torch import Tensor, nn
 from toccata.codecs import losses
 from toccata.codecs.autoencoder import Autoencoder, full, half, kl_divergence, mini, save_autoencoder
 from toccata.codecs.discriminators import Discriminators
-from toccata.corpus.stream import corpus_name, stereo_shard
-from toccata.data.shards import Shard, ShardStore, made_ahead
+from toccata.data.shards import made_ahead
 from toccata.errors import InputError
 from toccata.recipes.codec_parts import critic_loss, opinion, same_crops
+from toccata.recipes.stereo import band, stereo_crops
 from toccata.training.log import StepLog
 from toccata.training.optim import warmup_stable_decay
 from toccata.training.precision import fast_products
@@ -72,8 +70,10 @@ def train(recipe: AutoencoderRecipe) -> None:
     path, rate = recipe.out / "state.safetensors", codec.config.sample_rate
     step, steps = resumed(path, parts), recipe.steps
     log = StepLog("autoencoder", step, steps, every=20)
-    with made_ahead(band(recipe, rate), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
-        draw = sampler(recipe, codec, read)
+    samples = round(recipe.seconds * codec.config.frame_rate) * codec.config.stride
+    pieces = band(recipe.band, recipe.seed, rate)
+    with made_ahead(pieces, step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
+        draw = stereo_crops(recipe, samples, read)
         while step < steps:
             wave_BCN = draw(step)
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
@@ -143,32 +143,6 @@ def resumed(path: Path, parts: dict[str, nn.Module | torch.optim.Optimizer]) -> 
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return state["step"]
-
-
-def band(recipe: AutoencoderRecipe, sample_rate: int) -> ShardStore:
-    """The endless corpus of ``recipe.seed`` in stereo at ``sample_rate``, rendered as it is needed."""
-    name = f"{corpus_name(recipe.seed)}-{sample_rate}-stereo"
-    return ShardStore(recipe.band / name, functools.partial(stereo_shard, seed=recipe.seed, sample_rate=sample_rate))
-
-
-def sampler(recipe: AutoencoderRecipe, codec: Autoencoder, read: Callable[[int], Shard]) -> Callable[[int], Tensor]:
-    """``draw(step) -> wave_BCN``: crops that depend on the step alone, from the latest shards."""
-    load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(read)
-    samples = round(recipe.seconds * codec.config.frame_rate) * codec.config.stride
-
-    def draw(step: int) -> Tensor:
-        newest = step // recipe.steps_per_shard
-        choose = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
-        waves = []
-        for _ in range(recipe.batch):
-            back = int(torch.randint(min(newest + 1, recipe.shards_in_memory), (), generator=choose))
-            wave_NC = load(newest - back)[0]["wave"]
-            start = int(torch.randint(len(wave_NC) - samples + 1, (), generator=choose))
-            waves.append(wave_NC[start : start + samples].T.float() / 32767)
-        gain = 10 ** (torch.rand(len(waves), 1, 1, generator=choose) * 0.5 - 0.4)
-        return (torch.stack(waves) * gain).clamp(-1, 1).to(recipe.device)
-
-    return draw
 
 
 def publish(recipe: AutoencoderRecipe, codec: Autoencoder, mean_BTD: Tensor, steps: int) -> None:

@@ -21,9 +21,10 @@ from toccata.corpus.stream import corpus_name, stereo_shard
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import InputError
-from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, mini
+from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, first, mini
 from toccata.models.stable_audio.network import StableAudioNetwork, diffusion_loss, seconds_of
 from toccata.models.stable_audio.pipeline import save_stable_audio
+from toccata.recipes.stereo import encoded
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
@@ -33,7 +34,7 @@ from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
 from toccata.weights.parts import adopt
 
-PRESETS = {"mini": mini}
+PRESETS = {"mini": mini, "first": first}
 HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
 
 
@@ -88,11 +89,11 @@ def train(recipe: StableAudioRecipe) -> None:
     told, text_name = adopt(recipe.text, recipe.out / "text")
     codec, text, parts = load_autoencoder(heard), load_reader(told), {"codec": codec_name, "text": text_name}
     config = replace(PRESETS[recipe.preset](), text_width=text.width)
-    config = replace(config, dit=replace(config.dit, latent=codec.config.latent))
+    config = config.with_latent(codec.config.latent)
     torch.manual_seed(recipe.seed)
     network = StableAudioNetwork(config).to(recipe.device)
     ema = EMA(network, recipe.ema)
-    optimisers = Optimisers(*split_matrices(network.dit.blocks, network), recipe.muon_rate, recipe.adam_rate)
+    optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"
     step = resume(path, network, ema, optimisers)
     log = StepLog(f"stable-audio-{recipe.preset}", step, recipe.steps, every=25)
@@ -125,7 +126,7 @@ def train(recipe: StableAudioRecipe) -> None:
 
 def loss_of(network: StableAudioNetwork, text: TextReader, batch: Batch, generator: torch.Generator) -> Tensor:
     """The diffusion loss of a batch; ``generator`` decides times, noise, and who is told nothing."""
-    device = network.dit.latent_in.weight.device
+    device = network.device
     words = text.encode(batch.captions)
     timing = {name: batch.timing[name].to(device) for name in network.config.timing}
     tokens, mask = words.tokens_BLD.to(device), words.mask_BL.to(device)
@@ -141,12 +142,7 @@ def latent_store(recipe: StableAudioRecipe, seed: int) -> ShardStore:
 def latent_shard(index: int, seed: int, codec: Path) -> Shard:
     """Shard ``index`` of corpus ``seed``: ``latent`` (sum of T, D) float16, and records with ``frames``."""
     model = codec_at(codec)
-    tensors, records = stereo_shard(index, seed, sample_rate=model.config.sample_rate)
-    latents = []
-    for wave_NC in tensors["wave"].split([record["samples"] for record in records]):
-        latents.append(model.encode(wave_NC.T[None].float() / 32767)[0].half())
-    kept = [{**record, "frames": len(latent)} for record, latent in zip(records, latents, strict=True)]
-    return {"latent": torch.cat(latents)}, kept
+    return encoded(stereo_shard(index, seed, sample_rate=model.config.sample_rate), model.encode)
 
 
 @functools.lru_cache(maxsize=1)

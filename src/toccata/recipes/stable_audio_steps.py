@@ -26,6 +26,7 @@ from toccata.sampling.distillation import leap, leap_from
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
+from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
@@ -82,7 +83,7 @@ def train(recipe: StableAudioStepsRecipe) -> None:
     student = StableAudioNetwork(config).to(recipe.device)
     student.load_state_dict(teacher.network.state_dict())
     ema = EMA(student, recipe.ema)
-    optimisers = Optimisers(*split_matrices(student.dit.blocks, student), recipe.muon_rate, recipe.adam_rate)
+    optimisers = Optimisers(*split_matrices(student.blocks, student), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"
     step = resume(path, student, ema, optimisers)
     log = StepLog("stable-audio-steps", step, recipe.steps, every=25)
@@ -93,7 +94,7 @@ def train(recipe: StableAudioStepsRecipe) -> None:
         draw = sampler(music, config, teacher.codec, shards, recipe.batch)
         while step < recipe.steps:
             told, chance = read(draw(step), teacher, recipe.device), Generator().manual_seed(recipe.seed * 10**7 + step)
-            with torch.autocast(torch.device(recipe.device).type, torch.bfloat16):
+            with fast_products(recipe.device):
                 loss = loss_of(student, teacher, told, recipe, chance)
             loss.backward()
             nn.utils.clip_grad_norm_(student.parameters(), 1.0)

@@ -72,6 +72,11 @@ def denoiser(predict: Denoise, path: Path) -> Denoise:
     return lambda x, t: path.clean(x, predict(x, t), t)
 
 
+def keeping(denoise: Denoise, sound: Tensor, keep: Tensor) -> Denoise:
+    """``denoise`` where ``sound`` is known where ``keep`` is True: so every solver leads its noise to just that."""
+    return lambda x, t: torch.where(keep, sound, denoise(x, t))
+
+
 def guided(with_text: Tensor, without: Tensor, guidance: float, rescale: float = 0.0) -> Tensor:
     """Classifier-free guidance away from ``without`` (no condition, or a negative one).
 

@@ -22,6 +22,14 @@ def pick_device(device: str) -> torch.device:
     return place
 
 
+def pick_float(name: str, precision: str, device: str) -> torch.dtype:
+    """What a diffusion model computes in: "auto" is bfloat16 on a GPU and float32 on a CPU."""
+    if precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"{name} does not run in {precision!r}; choose auto, fp32 or bf16")
+    small = precision == "bf16" or (precision == "auto" and pick_device(device).type == "cuda")
+    return torch.bfloat16 if small else torch.float32
+
+
 def check_memory(name: str, needed: int, dtype: torch.dtype, device: torch.device) -> None:
     """Raise ``InputError`` where a model that needs that many bytes cannot fit into what memory is free."""
     free = free_memory(device)

@@ -5,10 +5,15 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from toccata.models.stable_audio.config import StableAudioConfig, mini, open_1_0, open_small, read_config
+from toccata.models.stable_audio.config import StableAudioConfig, first, mini, open_1_0, open_small, read_config
 from toccata.models.stable_audio.network import FourierNumber, SecondsTable, StableAudioNetwork, diffusion_loss
 from toccata.nn.dit import DiTSizes
+from toccata.nn.unet import UNetSizes
 
+UNET = UNetSizes(
+    inputs=4, channels=(16, 16), factors=(1, 2), blocks=(1, 1), attentions=(1, 1), crosses=(1, 1), heads=2,
+    head_width=0, tokens=12, features=16, stacked=True, middle=1,
+)  # fmt: skip
 DIT = DiTSizes(latent=4, width=32, layers=1, heads=2, tokens=12, context=16, whole=24)
 SMALL = StableAudioConfig(dit=DIT, window=10, text_width=8, text_tokens=5, longest=16.0)
 
@@ -73,9 +78,9 @@ def test_fourier_numbers_know_fractions_and_end_somewhere():
     assert torch.equal(rows[2], rows[3])
 
 
-@pytest.mark.parametrize("objective", ["v", "rectified-flow"])
-def test_the_loss_repeats_with_its_generator_and_falls(objective):
-    made = network(objective=objective).train()
+@pytest.mark.parametrize(("objective", "unet"), [("v", None), ("rectified-flow", None), ("v", UNET)])
+def test_the_loss_repeats_with_its_generator_and_falls(objective, unet):
+    made = network(objective=objective, unet=unet).train()
     latent_BTD = torch.randn(2, 10, 4, generator=torch.Generator().manual_seed(2))
 
     def loss(seed):
@@ -101,10 +106,23 @@ def test_a_row_that_is_told_nothing_does_not_learn_from_its_words():
     assert not text.grad.any()
 
 
-@pytest.mark.parametrize("preset", [open_1_0, open_small, mini])
+def test_a_unet_takes_the_transformers_place_and_reads_words_and_timing():
+    made = network(unet=UNET)
+    assert not [name for name, _ in made.named_parameters() if name.startswith("dit.")]
+    latent_BTD, t_B = torch.randn(2, 10, 4, generator=torch.Generator().manual_seed(2)), torch.tensor([0.3, 0.8])
+    draw = lambda *told: made(latent_BTD, t_B, made.condition(*told))  # noqa: E731
+    plain = draw(*words(), timing())
+    assert plain.shape == latent_BTD.shape
+    for told in ((*words(2), timing()), (*words(), timing(total=(4.0, 4.0))), (*words(), timing((1.0, 1.0)))):
+        assert not torch.allclose(draw(*told), plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("preset", [first, open_1_0, open_small, mini])
 def test_presets_can_be_built_and_read_again(preset):
     config = preset()
     with torch.device("meta"):
         made = StableAudioNetwork(config)
-    assert made.dit.sizes.whole == len(config.timing) * config.dit.tokens
+    assert config.dit.whole == len(config.timing) * config.tokens
+    assert config.unet is None or config.window % config.unet.stride == 0
+    assert sum(p.numel() for p in made.blocks.parameters()) > 0.8 * sum(p.numel() for p in made.parameters())
     assert read_config(asdict(config)) == config

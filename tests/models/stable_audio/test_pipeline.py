@@ -17,6 +17,7 @@ from toccata.models.stable_audio.looping import decode_around
 from toccata.models.stable_audio.network import StableAudioNetwork
 from toccata.models.stable_audio.pipeline import StableAudio, load_pipeline, save_stable_audio
 from toccata.nn.dit import DiTSizes
+from toccata.nn.unet import UNetSizes
 from toccata.nn.weightnorm import fold
 
 RATE, STRIDE, WINDOW = 4000, 64, 100  # a window is 1.6 s
@@ -332,6 +333,27 @@ def test_saved_and_loaded_by_its_folder_it_is_the_same_model(folder):
     clip = ours.generate("calm piano", 1.0, 7)
     assert np.array_equal(clip.samples, load_pipeline(folder, "cpu").generate("calm piano", 1.0, 7).samples)
     assert len(clip.weights_sha256) == 64
+
+
+def test_with_a_unet_in_the_transformers_place_it_plays_edits_and_loads(tmp_path):
+    unet = UNetSizes(
+        inputs=4, channels=(16, 32), factors=(1, 4), blocks=(1, 1), attentions=(1, 1), crosses=(1, 1), heads=2,
+        head_width=0, tokens=16, features=16, stacked=True, middle=1,
+    )  # fmt: skip
+    sampling = DiffusionSampling(solver="dpm-2m", schedule="exponential", steps=4, guidance=3.0)
+    network, codec = parts(replace(CONFIG, unet=unet, objective="v", sampling=sampling))
+    save_autoencoder(tmp_path / "autoencoder-small", codec)
+    save_stable_audio(tmp_path / "model", network, name="first", codec="autoencoder-small", text="text-mini")
+    ours = toccata.load(str(tmp_path / "model"), device="cpu")
+    assert isinstance(ours, StableAudio)
+    assert ours.config == network.config
+    one, other = ours.generate(["calm piano", "fast drums"], 2.5, 7)
+    assert one.samples.shape == (2, 10000)
+    assert np.array_equal(other.samples, ours.generate("fast drums", 2.5, 7).samples)
+    assert not np.allclose(one.samples, other.samples, atol=1e-3)
+    old = hum(1.5)
+    made = ours.generate("calm piano", seed=7, init=old, inpaint=[(0.4, 0.8)])
+    assert np.array_equal(made.samples[:, :1600], old.samples[:, :1600])
 
 
 def test_in_half_the_bits_it_is_nearly_the_same(folder):

@@ -1,10 +1,11 @@
-"""Sizes of Stable Audio and how it samples: Stable Audio Open 1.0 and small as published, and the mini."""
+"""Sizes of Stable Audio and how it samples: the first one, Open 1.0 and small as published, and the mini."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from toccata.nn.dit import DiTSizes
+from toccata.nn.unet import UNetSizes, read_sizes, stable_audio_1
 
 START, TOTAL = "seconds_start", "seconds_total"
 
@@ -32,10 +33,12 @@ class StableAudioConfig:
     ``objective`` is "v" or "rectified-flow". ``timing`` names what each crop is told of itself: where in its piece it
     starts, and how long the whole is; ``numbers`` chooses how: "fourier" features of a number (Open) or a learnt
     "table" of whole seconds (arXiv 2402.04825, section 3.3). ``window`` counts latent frames; texts have
-    ``text_tokens``, the last of them zeros.
+    ``text_tokens``, the last of them zeros. Where there are sizes of a ``unet``, it takes the transformer's place; the
+    window is then a multiple of its stride.
     """
 
     dit: DiTSizes = field(default_factory=DiTSizes)
+    unet: UNetSizes | None = None
     objective: str = "v"
     window: int = 1024
     text_width: int = 768
@@ -45,6 +48,23 @@ class StableAudioConfig:
     longest: float = 512.0
     condition_dropout: float = 0.1
     sampling: DiffusionSampling = field(default_factory=DiffusionSampling)
+
+    @property
+    def tokens(self) -> int:
+        """The width of what is attended to."""
+        return self.dit.tokens if self.unet is None else self.unet.tokens
+
+    def with_latent(self, width: int) -> Self:
+        """The same for latents of another ``width``."""
+        if self.unet is not None:
+            return replace(self, unet=replace(self.unet, inputs=width))
+        return replace(self, dit=replace(self.dit, latent=width))
+
+
+def first() -> StableAudioConfig:
+    """The first Stable Audio (arXiv 2402.04825): a U-Net of 907M parameters, 95 s at 43 frames a second."""
+    sampling = DiffusionSampling(solver="dpm-2m", guidance=6.0)
+    return StableAudioConfig(unet=stable_audio_1(), window=4096, text_tokens=77, numbers="table", sampling=sampling)
 
 
 def open_1_0() -> StableAudioConfig:
@@ -87,5 +107,6 @@ def mini() -> StableAudioConfig:
 def read_config(said: Mapping[str, Any]) -> StableAudioConfig:
     """The configuration that was saved as ``asdict``; raises ``KeyError`` or ``TypeError`` where it was none."""
     parts = {"dit": DiTSizes(**said["dit"]), "sampling": DiffusionSampling(**said["sampling"])}
-    fields: dict[str, Any] = {**said, **parts, "timing": tuple(said["timing"])}
+    unet = None if said.get("unet") is None else read_sizes(said["unet"])
+    fields: dict[str, Any] = {**said, **parts, "unet": unet, "timing": tuple(said["timing"])}
     return StableAudioConfig(**fields)

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from toccata.models.stable_audio.config import DiffusionSampling
 from toccata.models.stable_audio.looping import around
-from toccata.models.stable_audio.network import StableAudioNetwork
-from toccata.nn.dit import DiTCondition
+from toccata.models.stable_audio.network import Condition, StableAudioNetwork
 from toccata.sampling.diffusion import (
     PATHS,
     Denoise,
@@ -27,6 +26,7 @@ from toccata.sampling.diffusion import (
     guided,
     heun,
     karras,
+    keeping,
     ping_pong,
 )
 
@@ -63,7 +63,7 @@ class Start:
 @torch.no_grad()
 def draw_latents(
     network: StableAudioNetwork,
-    condition: DiTCondition,
+    condition: Condition,
     start: Start,
     sampling: DiffusionSampling,
     generator: torch.Generator,
@@ -75,7 +75,7 @@ def draw_latents(
     """
     path, full = PATHS[network.config.objective], SCHEDULES[sampling.schedule](sampling)
     times = begun(full, full[0] * start.strength)
-    device = network.dit.latent_in.weight.device
+    device = network.device
 
     def noise(like_BTD: Tensor) -> Tensor:
         return torch.randn(like_BTD.shape, generator=generator).to(device)
@@ -84,12 +84,12 @@ def draw_latents(
     predict = _predict(network, condition, sampling)
     denoise = denoiser(around(predict, network.config.window, generator) if start.circle else predict, path)
     x_BTD = path.mix(sound_BTD, noise(sound_BTD), times[0])
-    told = _telling(_keeping(denoise, sound_BTD, keep_BT1), times, tell)
+    told = _telling(keeping(denoise, sound_BTD, keep_BT1), times, tell)
     return SOLVERS[sampling.solver](told, x_BTD, times, path, noise)[0].cpu()
 
 
-def _predict(network: StableAudioNetwork, condition: DiTCondition, sampling: DiffusionSampling) -> Denoise:
-    rows = len(condition.whole_BW)
+def _predict(network: StableAudioNetwork, condition: Condition, sampling: DiffusionSampling) -> Denoise:
+    rows = condition.rows
 
     def predict(x_BTD: Tensor, t: float) -> Tensor:
         both_BTD = x_BTD.expand(rows, -1, -1).to(network.dtype)
@@ -97,11 +97,6 @@ def _predict(network: StableAudioNetwork, condition: DiTCondition, sampling: Dif
         return v_BTD if rows == 1 else guided(v_BTD[:1], v_BTD[1:], sampling.guidance, sampling.rescale)
 
     return predict
-
-
-def _keeping(denoise: Denoise, sound_BTD: Tensor, keep_BT1: Tensor) -> Denoise:
-    """Where frames are kept, the expected sound is known: so every solver leads their noise to just that."""
-    return lambda x, t: torch.where(keep_BT1, sound_BTD, denoise(x, t))
 
 
 def _telling(denoise: Denoise, times: list[float], tell: Callable[[float], None]) -> Denoise:

@@ -1,9 +1,10 @@
-"""Stable Audio's diffusion model (arXiv 2402.04825 and 2407.14358, section 3): the transformer and its conditions.
+"""Stable Audio's diffusion model (arXiv 2402.04825 and 2407.14358, section 3): the network and its conditions.
 
 Shapes: B batch, T frames, D latent width, L text tokens, W width of conditions.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,22 @@ from torch import Tensor, nn
 
 from toccata.models.stable_audio.config import StableAudioConfig
 from toccata.nn.dit import DiT, DiTCondition
+from toccata.nn.unet import UNet
 from toccata.sampling.diffusion import PATHS, target
+
+
+@dataclass(frozen=True)
+class UNetCondition:
+    """What no step of sampling changes where a U-Net draws: tokens to attend to."""
+
+    tokens_BLW: Tensor
+
+    @property
+    def rows(self) -> int:
+        return len(self.tokens_BLW)
+
+
+Condition = DiTCondition | UNetCondition
 
 
 class FourierNumber(nn.Module):
@@ -46,14 +62,26 @@ class StableAudioNetwork(nn.Module):
     def __init__(self, config: StableAudioConfig) -> None:
         super().__init__()
         self.config = config
-        width, number = config.dit.tokens, {"fourier": FourierNumber, "table": SecondsTable}[config.numbers]
+        width, number = config.tokens, {"fourier": FourierNumber, "table": SecondsTable}[config.numbers]
         self.text_in = nn.Identity() if config.text_width == width else nn.Linear(config.text_width, width)
         self.timing = nn.ModuleDict({name: number(width, config.longest) for name in config.timing})
-        self.dit = DiT(config.dit)
+        self.dit = DiT(config.dit) if config.unet is None else None
+        self.unet = None if config.unet is None else UNet(config.unet)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.dit.latent_in.weight.dtype
+        return next(self.parameters()).dtype
+
+    @property
+    def blocks(self) -> nn.Module:
+        """What is repeated in it: most of its matrices."""
+        inside = self.dit.blocks if self.dit is not None else self.unet
+        assert inside is not None
+        return inside
 
     def told(
         self, text_BLW: Tensor, mask_BL: Tensor, timing: dict[str, Tensor], kept_B: Tensor | None = None
@@ -75,13 +103,18 @@ class StableAudioNetwork(nn.Module):
 
     def condition(
         self, text_BLW: Tensor, mask_BL: Tensor, timing: dict[str, Tensor], kept_B: Tensor | None = None
-    ) -> DiTCondition:
-        """What ``forward`` reads of ``told``."""
-        return self.dit.condition(*self.told(text_BLW, mask_BL, timing, kept_B))
+    ) -> Condition:
+        """What ``forward`` reads of ``told``; a U-Net is told of the whole by its tokens alone."""
+        tokens_BLW, whole_BW = self.told(text_BLW, mask_BL, timing, kept_B)
+        return UNetCondition(tokens_BLW) if self.dit is None else self.dit.condition(tokens_BLW, whole_BW)
 
-    def forward(self, latent_BTD: Tensor, t_B: Tensor, condition: DiTCondition) -> Tensor:
+    def forward(self, latent_BTD: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
         """Noisy latent_BTD at times ``t_B`` -> the velocity of the configured objective, of the same shape."""
-        return self.dit(latent_BTD, t_B, condition)
+        if isinstance(condition, DiTCondition):
+            assert self.dit is not None
+            return self.dit(latent_BTD, t_B, condition)
+        assert self.unet is not None
+        return self.unet(latent_BTD.transpose(1, 2), t_B, condition.tokens_BLW).transpose(1, 2)
 
 
 def diffusion_loss(

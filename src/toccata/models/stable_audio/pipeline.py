@@ -31,12 +31,11 @@ from toccata.models.stable_audio.canvas import (
 from toccata.models.stable_audio.config import START, TOTAL, DiffusionSampling, read_config
 from toccata.models.stable_audio.drawing import Start, draw_latents
 from toccata.models.stable_audio.looping import decode_around
-from toccata.models.stable_audio.network import StableAudioNetwork, seconds_of
-from toccata.nn.dit import DiTCondition
+from toccata.models.stable_audio.network import Condition, StableAudioNetwork, seconds_of
 from toccata.prompt import MAX_SECONDS, EditOptions, GenerateOptions, Prompt, options_of
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
-from toccata.weights.device import pick_device
+from toccata.weights.device import pick_device, pick_float
 from toccata.weights.parts import find_part
 
 DEFAULT_STRENGTH = 0.7
@@ -276,12 +275,12 @@ class StableAudio:
             yield new_TD
 
     @torch.no_grad()
-    def condition(self, prompt: Prompt, window: Window, total: float, guided: bool = True) -> DiTCondition:
+    def condition(self, prompt: Prompt, window: Window, total: float, guided: bool = True) -> Condition:
         """Row 0 tells the window's text and place in ``total`` seconds; with ``guided``, row 1 is the negative one.
 
         Without a negative text, the latter has no tokens at all.
         """
-        rate, device = self.codec.config.frame_rate, self.network.dit.latent_in.weight.device
+        rate, device = self.codec.config.frame_rate, self.network.device
         texts = [prompt.text_at(window.made / rate), *([prompt.negative] if prompt.negative and guided else [])]
         features = self.text.encode(texts)
         rows = 2 if guided else 1
@@ -325,8 +324,5 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
 
 
 def pick_dtype(precision: str, device: str) -> torch.dtype:
-    """What the diffusion model computes in: "auto" is bfloat16 on a GPU and float32 on a CPU."""
-    if precision not in ("auto", "fp32", "bf16"):
-        raise InputError(f"Stable Audio does not run in {precision!r}; choose auto, fp32 or bf16")
-    small = precision == "bf16" or (precision == "auto" and pick_device(device).type == "cuda")
-    return torch.bfloat16 if small else torch.float32
+    """What the diffusion model computes in; see ``pick_float``."""
+    return pick_float("Stable Audio", precision, device)

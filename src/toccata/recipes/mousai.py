@@ -1,0 +1,192 @@
+"""Train Moûsai's text-conditioned model on the house band: pieces turned to latents once, told apart by captions.
+
+A crop of a piece that is longer than a window is told which part of it it is, in words (arXiv 2301.11757, section 4.1).
+
+Shapes: B batch, T frames, D latent width.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude, save_magnitude
+from toccata.corpus.stream import corpus_name, stereo_shard
+from toccata.data.shards import Shard, ShardStore, made_ahead
+from toccata.encoders.t5 import T5Encoder, load_t5
+from toccata.encoders.text import TextEncoder, load_text_encoder
+from toccata.errors import InputError
+from toccata.models.mousai.config import full, mini
+from toccata.models.mousai.network import MousaiNetwork, diffusion_loss
+from toccata.models.mousai.pipeline import T5, save_mousai
+from toccata.recipes.stereo import encoded
+from toccata.training.log import StepLog
+from toccata.training.memory import keep_freed_memory
+from toccata.training.optim import EMA, averaged, warmup_stable_decay
+from toccata.training.precision import fast_products
+from toccata.training.provenance import provenance
+from toccata.training.run import remember, resume
+from toccata.weights import checkpoint
+
+PRESETS = {"mini": mini, "full": full}
+HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
+
+
+@dataclass(frozen=True)
+class MousaiRecipe:
+    """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
+
+    ``codec`` is a magnitude autoencoder's folder; it is copied beside the model. ``t5`` is the folder of a T5-base that
+    reads the captions; without one text-mini does. Pieces are drawn from the newest ``shards_in_memory`` shards; there
+    are ``first_shards`` at the start, and one more every ``steps_per_shard`` steps.
+    """
+
+    out: Path = Path("runs/mousai")
+    latents: Path = Path("runs/latents")
+    codec: Path = Path("runs/mousai-autoencoder/codec")
+    t5: Path | None = None
+    preset: str = "mini"
+    steps: int = 100_000
+    batch: int = 16
+    learning_rate: float = 1e-4
+    ema: float = 0.995
+    first_shards: int = 40
+    steps_per_shard: int = 16
+    shards_in_memory: int = 400
+    seed: int = 1
+    workers: int = 1
+    threads: int = 1
+    minutes: float = float("inf")
+    device: str = "cpu"
+
+
+class Batch(NamedTuple):
+    """Crops of B pieces: latent_BTD, and what each is told."""
+
+    latent_BTD: Tensor
+    captions: list[str]
+
+
+def train(recipe: MousaiRecipe) -> None:
+    """Train, or go on training, and write the averaged weights to ``recipe.out``/model."""
+    if recipe.preset not in PRESETS:
+        raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
+    torch.set_num_threads(recipe.threads)
+    keep_freed_memory()
+    deadline = time.monotonic() + 60 * recipe.minutes
+    text = load_text_encoder() if recipe.t5 is None else load_t5(recipe.t5)
+    codec = load_magnitude(recipe.codec)
+    save_magnitude(recipe.out / "autoencoder", codec, name="autoencoder")
+    config = replace(PRESETS[recipe.preset](), text_width=text.encode(["music"]).tokens_BLD.shape[-1])
+    config = replace(config, unet=replace(config.unet, inputs=codec.config.latent))
+    torch.manual_seed(recipe.seed)
+    network = MousaiNetwork(config).to(recipe.device)
+    ema = EMA(network, recipe.ema)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), recipe.learning_rate, betas=(0.95, 0.999), eps=1e-6, weight_decay=1e-3
+    )
+    path = recipe.out / "state.safetensors"
+    step = resume(path, network, ema, optimiser)
+    log = StepLog(f"mousai-{recipe.preset}", step, recipe.steps, every=25)
+    one_shard, others = replace(recipe, first_shards=1), latent_store(recipe, HELD_OUT_SEED)
+    held_out = sampler(one_shard, config.window, codec, others.read, HELD_OUT_CROPS)(0)
+    ahead = recipe.first_shards + 20
+    with made_ahead(latent_store(recipe, recipe.seed), 0, 10**6, recipe.workers, ahead) as read:
+        draw = sampler(recipe, config.window, codec, read, recipe.batch)
+        while step < recipe.steps:
+            generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
+            with fast_products(recipe.device):
+                loss = loss_of(network, text, draw(step), generator)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.learning_rate * warmup_stable_decay(step, recipe.steps, 200)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            ema.update(network)
+            step += 1
+            if log.due(step):
+                log(step, loss=loss)
+            last = step == recipe.steps or time.monotonic() > deadline
+            if step % 250 == 0 or last:
+                with averaged(network, ema), torch.no_grad():
+                    heard = loss_of(network, text, held_out, torch.Generator().manual_seed(0))
+                print(f"held out {heard.item():.4f}", flush=True)
+                remember(path, network, ema, optimiser, step)
+                publish(recipe, network, ema, step)
+            if last:
+                break
+
+
+def loss_of(network: MousaiNetwork, text: TextEncoder | T5Encoder, batch: Batch, generator: torch.Generator) -> Tensor:
+    """The diffusion loss of a batch; ``generator`` decides times, noise, and who is told nothing."""
+    device, words = network.nothing_LW.device, text.encode(batch.captions)
+    tokens_BLW, mask_BL = words.tokens_BLD.to(device), words.mask_BL.to(device)
+    return diffusion_loss(network, batch.latent_BTD.to(device), tokens_BLW, mask_BL, generator)
+
+
+def latent_store(recipe: MousaiRecipe, seed: int) -> ShardStore:
+    """Shards of latents of the endless corpus ``seed``; their sound is rendered and not kept."""
+    make = functools.partial(latent_shard, seed=seed, codec=recipe.codec)
+    return ShardStore(recipe.latents / f"{corpus_name(seed)}-codec-{checkpoint.sha256(recipe.codec)[:12]}", make)
+
+
+def latent_shard(index: int, seed: int, codec: Path) -> Shard:
+    """Shard ``index`` of corpus ``seed``: ``latent`` (sum of T, D) float16, and records with ``frames``."""
+    model = codec_at(codec)
+    return encoded(stereo_shard(index, seed, sample_rate=model.config.sample_rate), model.encode)
+
+
+@functools.lru_cache(maxsize=1)
+def codec_at(folder: Path) -> MagnitudeAutoencoder:
+    return load_magnitude(folder)
+
+
+def sampler(
+    recipe: MousaiRecipe, window: int, codec: MagnitudeAutoencoder, read: Callable[[int], Shard], count: int
+) -> Callable[[int], Batch]:
+    """``draw(step)``: ``count`` crops of ``window`` frames by the step alone; silence follows short pieces."""
+    load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(read)
+    silence_TD = codec.encode(torch.zeros(1, codec.config.audio_channels, window * codec.config.stride))[0]
+
+    def draw(step: int) -> Batch:
+        newest = recipe.first_shards + step // recipe.steps_per_shard - 1
+        choose = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
+
+        def under(stop: int) -> int:
+            return int(torch.randint(stop, (), generator=choose))
+
+        crops, captions = [], []
+        for _ in range(count):
+            shard, records = load(newest - under(min(newest + 1, recipe.shards_in_memory)))
+            chosen = under(len(records))
+            latent_TD = shard["latent"].split([record["frames"] for record in records])[chosen].float()
+            start = under(max(len(latent_TD) - window, 0) + 1)
+            part_TD = latent_TD[start : start + window]
+            crops.append(torch.cat([part_TD, silence_TD[len(part_TD) :]]))
+            texts = records[chosen]["captions"]
+            captions.append(told(texts[under(len(texts))]["text"], start, len(latent_TD), window))
+        return Batch(torch.stack(crops), captions)
+
+    return draw
+
+
+def told(caption: str, start: int, frames: int, window: int) -> str:
+    """The caption and, of a piece that is longer than a window, which of its parts ``start`` lies in."""
+    parts = -(-frames // window)
+    if parts == 1:
+        return caption
+    return f"{caption}, {start * parts // (frames - window + 1) + 1} of {parts}"
+
+
+def publish(recipe: MousaiRecipe, network: MousaiNetwork, ema: EMA, steps: int) -> None:
+    """Write the averaged weights with where they come from; the codec lies beside them."""
+    text = "text-mini" if recipe.t5 is None else T5
+    card = {"name": f"mousai-{recipe.preset}", "codec": "autoencoder", "text": text, "steps": steps}
+    with averaged(network, ema):
+        save_mousai(recipe.out / "model", network, **card, **provenance(recipe.device))

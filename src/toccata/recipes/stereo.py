@@ -1,0 +1,67 @@
+"""The band's pieces in stereo, as recipes read them: crops of sound, or latents of whole pieces.
+
+Shapes: B batch, C channels (2), N samples, T frames, D latent width.
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from toccata.corpus.stream import corpus_name, stereo_shard
+from toccata.data.shards import Shard, ShardStore
+
+
+class Drawing(Protocol):
+    """What a recipe says of its crops: ``batch`` at once, from the latest shards; see any that has them."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def steps_per_shard(self) -> int: ...
+    @property
+    def shards_in_memory(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+
+
+def band(folder: Path, seed: int, sample_rate: int) -> ShardStore:
+    """The endless corpus ``seed`` in stereo at ``sample_rate``, rendered into ``folder`` as it is needed."""
+    name = f"{corpus_name(seed)}-{sample_rate}-stereo"
+    return ShardStore(folder / name, functools.partial(stereo_shard, seed=seed, sample_rate=sample_rate))
+
+
+def stereo_crops(recipe: Drawing, samples: int, read: Callable[[int], Shard]) -> Callable[[int], Tensor]:
+    """``draw(step) -> wave_BCN`` of so many samples: crops that depend on the step alone, from the latest shards."""
+    load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(read)
+
+    def draw(step: int) -> Tensor:
+        newest = step // recipe.steps_per_shard
+        choose = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
+        waves = []
+        for _ in range(recipe.batch):
+            back = int(torch.randint(min(newest + 1, recipe.shards_in_memory), (), generator=choose))
+            wave_NC = load(newest - back)[0]["wave"]
+            start = int(torch.randint(len(wave_NC) - samples + 1, (), generator=choose))
+            waves.append(wave_NC[start : start + samples].T.float() / 32767)
+        gain = 10 ** (torch.rand(len(waves), 1, 1, generator=choose) * 0.5 - 0.4)
+        return (torch.stack(waves) * gain).clamp(-1, 1).to(recipe.device)
+
+    return draw
+
+
+def encoded(shard: Shard, encode: Callable[[Tensor], Tensor]) -> Shard:
+    """A stereo shard's pieces as ``latent`` (sum of T, D) float16, and its records with ``frames``.
+
+    ``encode`` maps wave_BCN to latent_BTD.
+    """
+    tensors, records = shard
+    pieces = tensors["wave"].split([record["samples"] for record in records])
+    latents = [encode(wave_NC.T[None].float() / 32767)[0].half() for wave_NC in pieces]
+    kept = [{**record, "frames": len(latent)} for record, latent in zip(records, latents, strict=True)]
+    return {"latent": torch.cat(latents)}, kept

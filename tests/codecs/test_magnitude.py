@@ -1,0 +1,178 @@
+"""Moûsai's magnitude autoencoder: rates and sizes, what latents know, decoding by chance of its own, files."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from toccata.codecs.magnitude import (
+    MagnitudeAutoencoder,
+    MagnitudeConfig,
+    full,
+    load_magnitude,
+    magnitude_loss,
+    mini,
+    save_magnitude,
+)
+from toccata.errors import InputError, WeightsError
+from toccata.nn.unet import UNetSizes
+from toccata.weights import checkpoint
+
+UNET = UNetSizes(
+    inputs=8, channels=(8, 16, 16), factors=(1, 2, 2), blocks=(1, 1, 1), attentions=(0, 0, 0), crosses=(0, 0, 0),
+    features=16, injected=4, inject_depth=1,
+)  # fmt: skip
+SMALL = MagnitudeConfig(
+    sample_rate=4000, n_fft=31, hop=8, width=16, factors=(2,), blocks=(1,), latent=4, patch=8, filters=4, unet=UNET,
+    window=20, steps=3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def codec():
+    torch.manual_seed(0)
+    made = MagnitudeAutoencoder(SMALL)
+    for name, parameter in made.named_parameters():
+        if "encoder.last" in name:  # new latents hardly differ from each other
+            torch.nn.init.normal_(parameter, std=0.5)
+    return made.eval()
+
+
+def noise(samples, rows=1, seed=0):
+    return torch.rand(rows, 2, samples, generator=torch.Generator().manual_seed(seed)) - 0.5
+
+
+def seeds(*numbers):
+    return [torch.Generator().manual_seed(number) for number in numbers]
+
+
+@pytest.mark.parametrize("preset", [full, mini])
+def test_presets_hold_a_sixty_fourth_of_the_values_at_48_khz_in_stereo(preset):
+    config = preset()
+    assert (config.sample_rate, config.audio_channels) == (48000, 2)
+    assert config.audio_channels * config.sample_rate / (config.latent * config.frame_rate) == 64
+    assert config.window % config.whole == 0
+
+
+def test_the_full_size_has_the_papers_185_million_parameters():
+    with torch.device("meta"):
+        made = MagnitudeAutoencoder(full())
+    assert sum(p.numel() for p in made.parameters()) == pytest.approx(185e6, rel=0.01)
+
+
+def test_latents_are_bounded_one_for_each_stride_begun(codec):
+    for samples, frames in ((16, 1), (17, 2), (160, 10)):
+        latent = codec.encode(noise(samples))
+        assert latent.shape == (1, frames, 4)
+        assert latent.abs().max() < 1
+
+
+def test_the_magnitudes_are_those_of_numpy(codec):
+    wave = noise(160)
+    found = codec.encoder.magnitudes(wave)[0]
+    assert found.shape == (32, 20)
+    padded = np.pad(wave[0, 1].numpy(), 15, mode="reflect")
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(31) / 31)
+    for frame in (0, 7, 19):
+        spectrum = np.abs(np.fft.rfft(padded[frame * 8 : frame * 8 + 31] * window)) / 31**0.5
+        assert np.allclose(found[16:, frame], spectrum, atol=1e-5)
+
+
+def test_a_wave_turned_over_has_the_same_latents(codec):
+    wave = noise(160)
+    assert torch.allclose(codec.encode(wave), codec.encode(-wave), atol=1e-5)
+    assert not torch.allclose(codec.encode(wave), codec.encode(noise(160, seed=1)), atol=1e-2)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 20, 47])
+def test_a_decoded_wave_is_as_long_as_its_latents_say(codec, frames):
+    wave = codec.decode(torch.zeros(1, frames, 4), seeds(1))
+    assert wave.shape == (1, 2, frames * 16)
+    assert wave.abs().max() <= 1
+
+
+def test_chance_comes_from_each_rows_generator_alone_or_in_a_batch(codec):
+    latent = codec.encode(noise(400, rows=2))
+    before = torch.get_rng_state()
+    both = codec.decode(latent, seeds(1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    for row in (0, 1):
+        assert torch.allclose(both[row], codec.decode(latent[row : row + 1], seeds(row + 1))[0], atol=1e-4)
+    assert not torch.allclose(both[0], codec.decode(latent[:1], seeds(7))[0], atol=1e-2)
+    assert not torch.allclose(both[0], codec.decode(latent[:1], seeds(1), steps=7)[0], atol=1e-3)
+
+
+def test_what_latents_say_is_heard(codec):
+    one, other = (codec.decode(codec.encode(noise(320, seed=s)), seeds(1)) for s in (1, 2))
+    assert not torch.allclose(one, other, atol=1e-3)
+
+
+def test_windows_join_and_tell_how_far_they_are(codec):
+    latent, shares = codec.encode(noise(50 * 16)), []
+    parts = list(codec.decode_stream(latent, seeds(3), tell=shares.append))
+    assert len(parts) == 3
+    assert torch.equal(torch.cat(parts, dim=-1), codec.decode(latent, seeds(3)))
+    assert shares == sorted(shares)
+    assert (len(shares), shares[-1]) == (9, 1.0)
+
+
+def test_a_known_beginning_is_gone_on_from_and_not_given_again(codec):
+    old, latent = noise(10 * 16), codec.encode(noise(50 * 16))
+    made = torch.cat(list(codec.decode_stream(latent, seeds(3), known_BCN=old)), dim=-1)
+    assert made.shape == (1, 2, 40 * 16)
+    other = torch.cat(list(codec.decode_stream(latent, seeds(3), known_BCN=-old)), dim=-1)
+    assert not torch.allclose(made[..., :64], other[..., :64], atol=1e-4)
+
+
+def test_the_loss_repeats_with_its_generator_and_falls():
+    torch.manual_seed(0)
+    made, wave = MagnitudeAutoencoder(SMALL), noise(320, rows=2)
+    draw = lambda seed: magnitude_loss(made, wave, torch.Generator().manual_seed(seed))[0]  # noqa: E731
+    assert draw(1) == draw(1) != draw(2)
+    before = sum(draw(seed).item() for seed in range(4))
+    optimiser = torch.optim.Adam(made.parameters(), 1e-2)
+    for step in range(20):
+        optimiser.zero_grad()
+        draw(100 + step).backward()
+        optimiser.step()
+    assert sum(draw(seed).item() for seed in range(4)) < 0.9 * before
+
+
+def test_silence_gives_slopes_that_are_numbers():
+    made = MagnitudeAutoencoder(SMALL)
+    magnitude_loss(made, torch.zeros(1, 2, 320), torch.Generator().manual_seed(0))[0].backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in made.parameters())
+
+
+def test_saved_and_loaded_it_is_the_same(codec, tmp_path):
+    save_magnitude(tmp_path / "codec", codec, name="magnitude-small")
+    loaded = load_magnitude(tmp_path / "codec")
+    assert loaded.config == SMALL
+    latent = codec.encode(noise(160))
+    assert torch.equal(loaded.encode(noise(160)), latent)
+    assert torch.equal(loaded.decode(latent, seeds(1)), codec.decode(latent, seeds(1)))
+
+
+def test_the_scale_divides_and_multiplies_again(codec):
+    scaled = MagnitudeAutoencoder(replace(SMALL, scale=0.5)).eval()
+    scaled.load_state_dict(codec.state_dict())
+    latent = codec.encode(noise(160))
+    assert torch.allclose(scaled.encode(noise(160)), 2 * latent)
+    assert torch.allclose(scaled.decode(2 * latent, seeds(1)), codec.decode(latent, seeds(1)), atol=1e-5)
+
+
+def test_what_is_no_sound_or_no_codec_is_told(codec, tmp_path):
+    with pytest.raises(InputError, match="2 channels, samples"):
+        codec.encode(torch.zeros(1, 1, 160))
+    checkpoint.save(tmp_path, {"family": "soundstream"}, {"x": torch.zeros(1)})
+    with pytest.raises(WeightsError, match="not a magnitude autoencoder"):
+        load_magnitude(tmp_path)
+    checkpoint.save(tmp_path, {"family": "magnitude-autoencoder", "codec": {"hop": 7}}, {"x": torch.zeros(1)})
+    with pytest.raises(WeightsError, match="describes no magnitude autoencoder"):
+        load_magnitude(tmp_path)
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="does not fit"):
+        MagnitudeAutoencoder(replace(SMALL, hop=4))
