@@ -124,6 +124,7 @@ def _mels(wave_1N: Tensor, pictures: Pictures) -> Tensor:
 def contrast(learner: nn.ModuleDict, pairs: Pairs, recipe: CLAPRecipe) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of a whole batch; the losses of pairs and labels, the share of captions whose music is found first."""
     model: Any = learner["model"]
+    head: Any = learner["labels"]
     device = recipe.device
     drawn = [draw_again(p.mel_TM, model.pictures, pairs.choose) for p in pairs.pieces]
     mels = [torch.stack([masked(mel_TM.float(), pairs.choose) for mel_TM in mel_PTM]) for mel_PTM, _ in drawn]
@@ -141,7 +142,7 @@ def contrast(learner: nn.ModuleDict, pairs: Pairs, recipe: CLAPRecipe) -> tuple[
 
     def losses(rows_B2D: Tensor) -> tuple[Tensor, Tensor]:
         heard_BD, told_BD = rows_B2D.unbind(1)
-        labels = label_loss(learner["labels"], heard_BD, pairs.pieces)
+        labels = label_loss(head, heard_BD, pairs.pieces)
         return pair_loss(heard_BD, told_BD, model.scale_audio, model.scale_text), labels
 
     return contrasted(embed, losses, len(pairs.captions), recipe)

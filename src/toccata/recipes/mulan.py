@@ -110,6 +110,7 @@ def front_of(config: MuLanConfig) -> Front:
 def contrast(learner: nn.ModuleDict, pairs: Pairs, recipe: MuLanRecipe) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of a whole batch; the losses of pairs and labels, the share of captions whose music is found first."""
     model: Any = learner["model"]
+    head: Any = learner["labels"]
     mels = [masked(crop(p, model.config.frames, pairs.choose), pairs.choose) for p in pairs.pieces]
     autocast = fast_products(recipe.device)
 
@@ -121,7 +122,7 @@ def contrast(learner: nn.ModuleDict, pairs: Pairs, recipe: MuLanRecipe) -> tuple
 
     def losses(rows_B2D: Tensor) -> tuple[Tensor, Tensor]:
         heard_BD, told_BD = rows_B2D.unbind(1)
-        labels = label_loss(learner["labels"], heard_BD, pairs.pieces)
+        labels = label_loss(head, heard_BD, pairs.pieces)
         return pair_loss(heard_BD, told_BD, model.log_scale), labels
 
     return contrasted(embed, losses, len(pairs.captions), recipe)
