@@ -16,7 +16,7 @@ WORDS = load_text_encoder()
 
 
 def tiny(**changes):
-    tower = replace(mini().audio, bands=32, frames=100, width=48, layers=1)
+    tower = replace(mini().audio, bands=32, frames=100, patch=(16, 16), stride=(16, 16), width=48, layers=1, heads=3)
     sizes = {"audio": tower, "text": WordsConfig(64, 1, 2), "width": 16, "bands": 32, "window_seconds": 2.0,
              "levels": 3, "vocabulary": 8}  # fmt: skip
     return replace(mini(), **{**sizes, **changes})

@@ -7,7 +7,7 @@ from toccata.nn.spectrogram_transformer import SpectrogramTransformer, Spectrogr
 
 transformers = pytest.importorskip("transformers")
 
-CONFIG = SpectrogramTransformerConfig(bands=24, frames=70, patch=8, stride=5, width=32, layers=2, heads=4)
+CONFIG = SpectrogramTransformerConfig(bands=24, frames=70, patch=(8, 8), stride=(5, 6), width=32, layers=2, heads=4)
 PARTS = {"attention.out": "attention.o_proj", "norm_self": "layernorm_before", "norm_inner": "layernorm_after",
          "up": "mlp.fc1", "down": "mlp.fc2"}  # fmt: skip
 
@@ -34,8 +34,8 @@ def test_vectors_are_those_of_transformers():
     theirs = transformers.ASTModel(
         transformers.ASTConfig(
             hidden_size=CONFIG.width, num_hidden_layers=CONFIG.layers, num_attention_heads=CONFIG.heads,
-            intermediate_size=4 * CONFIG.width, patch_size=CONFIG.patch, frequency_stride=CONFIG.stride,
-            time_stride=CONFIG.stride, max_length=CONFIG.frames, num_mel_bins=CONFIG.bands,
+            intermediate_size=4 * CONFIG.width, patch_size=CONFIG.patch[0], frequency_stride=CONFIG.stride[0],
+            time_stride=CONFIG.stride[1], max_length=CONFIG.frames, num_mel_bins=CONFIG.bands,
         )
     ).eval()  # fmt: skip
     for parameter in theirs.parameters():

@@ -17,7 +17,7 @@ from toccata.training.state import load_state
 @pytest.fixture
 def recipe(tmp_path, monkeypatch, manifest):
     """A recipe of a tiny MuLan on twelve sounds of three kinds."""
-    tower = replace(mini().audio, bands=32, frames=50, width=48, layers=1)
+    tower = replace(mini().audio, bands=32, frames=50, patch=(32, 8), stride=(32, 8), width=48, layers=1, heads=3)
     tiny = replace(mini(), audio=tower, text=WordsConfig(64, 1, 2), width=16, bands=32, window_seconds=1.0, levels=2,
                    vocabulary=4)  # fmt: skip
     monkeypatch.setitem(mulan.PRESETS, "mini", lambda: tiny)

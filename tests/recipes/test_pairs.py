@@ -4,10 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from toccata.corpus.band import sheet, sheet_labels
 from toccata.data.mels import MelPiece
 from toccata.encoders.text import load_text_encoder
 from toccata.errors import InputError
 from toccata.recipes import pairs
+from toccata.recipes.score_heads import LabelHead
 
 
 def test_hard_negatives_say_nearly_the_same():
@@ -35,6 +37,22 @@ def test_tags_are_labels_of_the_piece():
     found = pairs.tags(record, torch.Generator().manual_seed(0)).split(", ")
     assert sorted(found) == ["lo fi", "piano", "sad"]
     assert pairs.tags({"captions": []}, torch.Generator()) == ""
+
+
+def test_what_tells_the_bands_labels_costs_less_and_a_manifests_sounds_are_not_asked():
+    torch.manual_seed(0)
+    band = [MelPiece(torch.zeros(1, 1), sheet_labels(sheet(1, index), 9.0)) for index in range(4)]
+    heard_BD, head = F.normalize(torch.randn(4, 8), dim=-1), LabelHead(8)
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.1)
+    first = pairs.label_loss(head, heard_BD, band).item()
+    for _ in range(50):
+        optimiser.zero_grad()
+        pairs.label_loss(head, heard_BD, band).backward()
+        optimiser.step()
+    own, others = (pairs.label_loss(head, rows, band).item() for rows in (heard_BD, heard_BD.roll(1, 0)))
+    assert own < first < others
+    found = [MelPiece(torch.zeros(1, 1), {"captions": []})] * 4
+    assert float(pairs.label_loss(head, heard_BD, found)) == 0
 
 
 def test_the_retrieval_line_counts_ranks():

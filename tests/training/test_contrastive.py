@@ -42,13 +42,11 @@ def test_cached_gradients_are_those_of_the_whole_batch(chunk):
     def loss(audio):
         return pair_loss(F.normalize(audio, dim=-1), text, log_scale)
 
-    whole = loss(tower(x))
-    whole.backward()
+    loss(tower(x)).backward()
     expected = [p.grad.clone() for p in (*tower.parameters(), log_scale) if p.grad is not None]
     for p in (*tower.parameters(), log_scale):
         p.grad = None
-    value, found = cached_backward([lambda part=part: tower(part) for part in x.split(chunk)], loss)
-    assert value == pytest.approx(whole.item(), rel=1e-6)
+    found = cached_backward([lambda part=part: tower(part) for part in x.split(chunk)], loss)
     torch.testing.assert_close(found, tower(x))
     for p, gradient in zip((*tower.parameters(), log_scale), expected, strict=True):
         torch.testing.assert_close(p.grad, gradient, atol=1e-6, rtol=1e-5)

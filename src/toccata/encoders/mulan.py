@@ -79,9 +79,9 @@ def full_transformer() -> MuLanConfig:
 
 
 def mini() -> MuLanConfig:
-    """mulan-mini: tall patches that don't overlap, fine enough in frequency to tell keys, and the bundled words."""
+    """mulan-mini: patches of all bands and 200 ms, fine enough in frequency to tell keys, and the bundled words."""
     tower = SpectrogramTransformerConfig(
-        bands=128, frames=500, patch=16, stride=16, width=192, layers=6, heads=3, summaries=1
+        bands=128, frames=500, patch=(128, 10), stride=(128, 10), width=192, layers=6, heads=3, summaries=1
     )
     return MuLanConfig(audio=tower, text=WordsConfig(), n_fft=2048, hop=320, bands=128)
 

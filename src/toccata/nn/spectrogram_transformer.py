@@ -3,6 +3,7 @@
 Shapes: B batch, T frames, M mel bands, L tokens, D width.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,13 +16,14 @@ from toccata.nn.transformer import Block, Blocks
 class SpectrogramTransformerConfig:
     """As published: 16 x 16 patches of 128 bands x 1024 frames that overlap by 6, in a ViT-B.
 
-    ``summaries`` tokens go before the patches; the mean of what becomes of them is the output.
+    ``patch`` and ``stride`` are of bands and of frames. ``summaries`` tokens go before the patches; the mean of what
+    becomes of them is the output.
     """
 
     bands: int = 128
     frames: int = 1024
-    patch: int = 16
-    stride: int = 10
+    patch: tuple[int, int] = (16, 16)
+    stride: tuple[int, int] = (10, 10)
     width: int = 768
     layers: int = 12
     heads: int = 12
@@ -30,8 +32,8 @@ class SpectrogramTransformerConfig:
 
     @property
     def patches(self) -> int:
-        bands, frames = ((size - self.patch) // self.stride + 1 for size in (self.bands, self.frames))
-        return bands * frames
+        sizes = zip((self.bands, self.frames), self.patch, self.stride, strict=True)
+        return math.prod((size - patch) // stride + 1 for size, patch, stride in sizes)
 
 
 class SpectrogramTransformer(nn.Module):

@@ -4,6 +4,7 @@ import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +30,15 @@ from toccata.recipes.music import Front, Source, shards_of
 from toccata.recipes.pairs import (
     PairRecipe,
     Pairs,
-    hits,
+    contrasted,
+    label_loss,
     longest_caption,
     matrices,
     retrieval_line,
     sampler,
 )
-from toccata.training.contrastive import cached_backward, pair_loss
+from toccata.recipes.score_heads import LabelHead
+from toccata.training.contrastive import pair_loss
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
@@ -65,10 +68,11 @@ def train(recipe: CLAPRecipe) -> None:
     source = shards_of(
         recipe, front_of(config.pictures), captioned=True, words=words if isinstance(config.text, WordsConfig) else None
     )
+    learner = nn.ModuleDict({"model": model, "labels": LabelHead(model.width)}).to(recipe.device)
     ema = EMA(model, recipe.ema)
-    optimisers = Optimisers(*split_matrices(matrices(model), model), recipe.muon_rate, recipe.adam_rate)
+    optimisers = Optimisers(*split_matrices(matrices(model), learner), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"
-    step = resume(path, model, ema, optimisers)
+    step = resume(path, learner, ema, optimisers)
     print(f"clap-{recipe.preset}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, "
           f"from step {step} to {recipe.steps}", flush=True)  # fmt: skip
     log = StepLog(f"clap-{recipe.preset}", step, recipe.steps, every=25)
@@ -76,16 +80,16 @@ def train(recipe: CLAPRecipe) -> None:
     with made_ahead(source.train, 0, source.count, recipe.workers, ahead) as read:
         draw = sampler(recipe, words, source, read)
         while step < recipe.steps:
-            loss, hit = contrast(model, draw(step), recipe)
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            loss, labels, hit = contrast(learner, draw(step), recipe)
+            nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
             optimisers.step(warmup_stable_decay(step, recipe.steps, 100, recipe.decay))
             ema.update(model)
             step += 1
             if log.due(step):
-                log(step, loss=loss, found=hit, temperature=model.temperature)
+                log(step, loss=loss, labels=labels, found=hit, temperature=model.temperature)
             late = time.monotonic() > deadline
             if step % 250 == 0 or step == recipe.steps or late:
-                remember(path, model, ema, optimisers, step)
+                remember(path, learner, ema, optimisers, step)
             if late:
                 break
             if step % 500 == 0 and step < recipe.steps:
@@ -117,33 +121,31 @@ def _mels(wave_1N: Tensor, pictures: Pictures) -> Tensor:
     return whole(wave_1N[0], pictures)[None]
 
 
-def contrast(model: CLAP, pairs: Pairs, recipe: CLAPRecipe) -> tuple[Tensor, Tensor]:
-    """Gradients of a whole batch; the loss, and the share of captions whose music is found first."""
-    B, device = len(pairs.captions), recipe.device
+def contrast(learner: nn.ModuleDict, pairs: Pairs, recipe: CLAPRecipe) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of a whole batch; the losses of pairs and labels, the share of captions whose music is found first."""
+    model: Any = learner["model"]
+    head: Any = learner["labels"]
+    device = recipe.device
     drawn = [draw_again(p.mel_TM, model.pictures, pairs.choose) for p in pairs.pieces]
     mels = [torch.stack([masked(mel_TM.float(), pairs.choose) for mel_TM in mel_PTM]) for mel_PTM, _ in drawn]
     autocast = fast_products(device)
 
-    def hear(first: int) -> Tensor:
+    def embed(first: int) -> Tensor:
         longer_B = torch.tensor([longer for _, longer in drawn[first : first + recipe.chunk]])
         if longer_B.sum() == 1:  # the fusion's norm over the batch has nothing to average; the whole one must do
             longer_B[:] = False
         mel_BPTM = torch.stack(mels[first : first + recipe.chunk])
-        with autocast:
-            return model.project_audio(mel_BPTM.to(device), longer_B.to(device))
-
-    def read(first: int) -> Tensor:
         ids_BL, mask_BL = model.text.tokenise(pairs.captions[first : first + recipe.chunk])
         with autocast:
-            return model.project_text(ids_BL.to(device), mask_BL.to(device))
+            heard_BD = model.project_audio(mel_BPTM.to(device), longer_B.to(device))
+            return torch.stack([heard_BD, model.project_text(ids_BL.to(device), mask_BL.to(device))], dim=1)
 
-    def loss(rows: Tensor) -> Tensor:
-        return pair_loss(rows[:B], rows[B:], model.scale_audio, model.scale_text)
+    def losses(rows_B2D: Tensor) -> tuple[Tensor, Tensor]:
+        heard_BD, told_BD = rows_B2D.unbind(1)
+        labels = label_loss(head, heard_BD, pairs.pieces)
+        return pair_loss(heard_BD, told_BD, model.scale_audio, model.scale_text), labels
 
-    starts = range(0, B, recipe.chunk)
-    chunks = [functools.partial(side, first) for side in (hear, read) for first in starts]
-    value, rows = cached_backward(chunks, loss)
-    return value, hits(rows)
+    return contrasted(embed, losses, len(pairs.captions), recipe)
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +21,15 @@ from toccata.recipes.music import Front, Source, newest_shard, shards_of
 from toccata.recipes.pairs import (
     PairRecipe,
     Pairs,
-    hits,
+    contrasted,
+    label_loss,
     longest_caption,
     matrices,
     retrieval_line,
     sampler,
 )
-from toccata.training.contrastive import cached_backward, pair_loss
+from toccata.recipes.score_heads import LabelHead
+from toccata.training.contrastive import pair_loss
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
@@ -56,10 +59,11 @@ def train(recipe: MuLanRecipe) -> None:
     source = shards_of(
         recipe, front_of(config), captioned=True, words=words if isinstance(config.text, WordsConfig) else None
     )
+    learner = nn.ModuleDict({"model": model, "labels": LabelHead(model.width)}).to(recipe.device)
     ema = EMA(model, recipe.ema)
-    optimisers = Optimisers(*split_matrices(matrices(model), model), recipe.muon_rate, recipe.adam_rate)
+    optimisers = Optimisers(*split_matrices(matrices(model), learner), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"
-    step = resume(path, model, ema, optimisers)
+    step = resume(path, learner, ema, optimisers)
     print(f"mulan-{recipe.preset}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, "
           f"from step {step} to {recipe.steps}", flush=True)  # fmt: skip
     log = StepLog(f"mulan-{recipe.preset}", step, recipe.steps, every=25)
@@ -67,16 +71,16 @@ def train(recipe: MuLanRecipe) -> None:
     with made_ahead(source.train, 0, source.count, recipe.workers, ahead) as read:
         draw = sampler(recipe, words, source, read)
         while step < recipe.steps:
-            loss, hit = contrast(model, draw(step), recipe)
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            loss, labels, hit = contrast(learner, draw(step), recipe)
+            nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
             optimisers.step(warmup_stable_decay(step, recipe.steps, 100, recipe.decay))
             ema.update(model)
             step += 1
             if log.due(step):
-                log(step, loss=loss, found=hit, temperature=model.temperature)
+                log(step, loss=loss, labels=labels, found=hit, temperature=model.temperature)
             late = time.monotonic() > deadline
             if step % 250 == 0 or step == recipe.steps or late:
-                remember(path, model, ema, optimisers, step)
+                remember(path, learner, ema, optimisers, step)
             if late:
                 break
             if step % 500 == 0 and step < recipe.steps:
@@ -103,28 +107,25 @@ def front_of(config: MuLanConfig) -> Front:
     return Front(name, config.sample_rate, functools.partial(mel_shard, mels=functools.partial(mels_of, config=config)))
 
 
-def contrast(model: MuLan, pairs: Pairs, recipe: MuLanRecipe) -> tuple[Tensor, Tensor]:
-    """Gradients of a whole batch; the loss, and the share of captions whose music is found first."""
-    B = len(pairs.captions)
+def contrast(learner: nn.ModuleDict, pairs: Pairs, recipe: MuLanRecipe) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of a whole batch; the losses of pairs and labels, the share of captions whose music is found first."""
+    model: Any = learner["model"]
+    head: Any = learner["labels"]
     mels = [masked(crop(p, model.config.frames, pairs.choose), pairs.choose) for p in pairs.pieces]
     autocast = fast_products(recipe.device)
 
-    def hear(first: int) -> Tensor:
+    def embed(first: int) -> Tensor:
         mel_BTM = torch.stack(mels[first : first + recipe.chunk]).float()
         with autocast:
-            return model.hear(mel_BTM.to(recipe.device))
+            heard_BD = model.hear(mel_BTM.to(recipe.device))
+            return torch.stack([heard_BD, model.read(pairs.captions[first : first + recipe.chunk])], dim=1)
 
-    def read(first: int) -> Tensor:
-        with autocast:
-            return model.read(pairs.captions[first : first + recipe.chunk])
+    def losses(rows_B2D: Tensor) -> tuple[Tensor, Tensor]:
+        heard_BD, told_BD = rows_B2D.unbind(1)
+        labels = label_loss(head, heard_BD, pairs.pieces)
+        return pair_loss(heard_BD, told_BD, model.log_scale), labels
 
-    def loss(rows: Tensor) -> Tensor:
-        return pair_loss(rows[:B], rows[B:], model.log_scale)
-
-    starts = range(0, B, recipe.chunk)
-    chunks = [functools.partial(side, first) for side in (hear, read) for first in starts]
-    value, rows = cached_backward(chunks, loss)
-    return value, hits(rows)
+    return contrasted(embed, losses, len(pairs.captions), recipe)
 
 
 @torch.no_grad()

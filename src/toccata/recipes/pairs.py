@@ -18,6 +18,8 @@ from toccata.encoders.joint import similarity
 from toccata.encoders.text import TextEncoder
 from toccata.errors import InputError
 from toccata.recipes.music import MusicRecipe, Source, newest_shard
+from toccata.recipes.score_heads import LabelHead, label_targets
+from toccata.training.contrastive import cached_backward
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class PairRecipe(MusicRecipe):
 
     Each step contrasts ``batch`` pairs, encoded in chunks of ``chunk``. ``hard_share`` of them come in groups of four
     whose captions are alike. ``wrong_share`` of the captions are another piece's, ``tag_share`` of the band's are bare
-    tags: found captions are as loose.
+    tags: found captions are as loose. ``label_weight`` weighs how well the music's embeddings tell the band's labels.
     """
 
     out: Path = Path("runs/pairs")
@@ -38,6 +40,7 @@ class PairRecipe(MusicRecipe):
     hard_share: float = 0.5
     wrong_share: float = 0.02
     tag_share: float = 0.15
+    label_weight: float = 0.1
 
 
 class Pairs(NamedTuple):
@@ -130,10 +133,37 @@ def matrices(model: nn.Module) -> nn.Module:
     )
 
 
-def hits(rows: Tensor) -> Tensor:
-    """Of embeddings of B pieces and then their B captions: the share of captions whose music is found first."""
-    music_BD, text_BD = rows.chunk(2)
-    return (similarity(text_BD, music_BD).argmax(1) == torch.arange(len(text_BD), device=rows.device)).float().mean()
+def contrasted(
+    embed: Callable[[int], Tensor], losses: Callable[[Tensor], tuple[Tensor, Tensor]], count: int, recipe: PairRecipe
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of ``count`` pairs that ``embed(first)`` gives by the chunk (B, music and text, D).
+
+    Returns both ``losses``, of pairs and of labels, and the share of captions whose music is found first.
+    """
+    chunks = [functools.partial(embed, first) for first in range(0, count, recipe.chunk)]
+
+    def loss(rows_B2D: Tensor) -> Tensor:
+        pairs, labels = losses(rows_B2D)
+        return pairs + recipe.label_weight * labels
+
+    rows_B2D = cached_backward(chunks, loss)
+    with torch.no_grad():
+        return *losses(rows_B2D), hits(rows_B2D)
+
+
+def label_loss(head: LabelHead, heard_BD: Tensor, heard: list[MelPiece]) -> Tensor:
+    """How badly embeddings of music tell the labels of its pieces; 0 where a manifest has none."""
+    records = [p.record for p in heard]
+    if any("genre" not in record for record in records):
+        return heard_BD.new_zeros(())
+    return head(heard_BD * heard_BD.shape[1] ** 0.5, label_targets(records).to(heard_BD.device))
+
+
+def hits(rows_B2D: Tensor) -> Tensor:
+    """Of embeddings of B pieces and their captions: the share of captions whose music is found first."""
+    music_BD, text_BD = rows_B2D.unbind(1)
+    first_B = similarity(text_BD, music_BD).argmax(1)
+    return (first_B == torch.arange(len(first_B), device=first_B.device)).float().mean()
 
 
 def retrieval_line(heard_BD: Tensor, told_BD: Tensor) -> str:

@@ -57,19 +57,22 @@ def gathered(rows_BD: Tensor) -> Tensor:
     return torch.cat(all_gather(rows_BD))
 
 
-def cached_backward(encode: Sequence[Callable[[], Tensor]], loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+def cached_backward(encode: Sequence[Callable[[], Tensor]], loss: Callable[[Tensor], Tensor]) -> Tensor:
     """Gradients of ``loss(rows)`` where ``rows`` are what all of ``encode`` give, end to end, chunk by chunk.
 
     As if everything had been encoded at once, in the memory of one chunk (gradient caching, arXiv 2101.06983): encode
     without gradients, ask the loss what each row should become, and encode again to pass that on. ``encode`` must give
-    the same rows both times. Returns the loss and the rows, both without gradients.
+    the same rows both times; one chunk alone is encoded once. Returns the rows, without gradients.
     """
+    if len(encode) == 1:
+        rows = encode[0]().float()
+        loss(rows).backward()
+        return rows.detach()
     with torch.no_grad():
         parts = [chunk() for chunk in encode]
     rows = torch.cat(parts).float().requires_grad_()
-    value = loss(rows)
-    value.backward()
+    loss(rows).backward()
     assert rows.grad is not None
     for chunk, wanted in zip(encode, rows.grad.split([len(part) for part in parts]), strict=True):
         (chunk().float() * wanted).sum().backward()
-    return value.detach(), rows.detach()
+    return rows.detach()
