@@ -22,7 +22,7 @@ def model(tmp_path, monkeypatch):
     """A tiny random MuLan, in a folder with music: one good file, one in a folder below, one broken."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOCCATA_HOME", str(tmp_path / "home"))
-    tower = replace(mini().audio, bands=32, frames=50, width=48, layers=1)
+    tower = replace(mini().audio, bands=32, frames=50, patch=(32, 10), stride=(32, 10), width=48, layers=1)
     config = replace(mini(), audio=tower, text=WordsConfig(64, 1, 2), width=16, bands=32, window_seconds=1.0, levels=2,
                      vocabulary=4)  # fmt: skip
     with torch.random.fork_rng():

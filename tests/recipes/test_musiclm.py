@@ -31,7 +31,7 @@ def recipe(tmp_path, monkeypatch, manifest):
         torch.nn.init.normal_(level.get_buffer("codes_VD"))
     soundstream.save_soundstream(tmp_path / "codec", codec)
     sizes = mulan.mini()
-    tower = replace(sizes.audio, bands=32, frames=50, width=48, layers=1)
+    tower = replace(sizes.audio, bands=32, frames=50, patch=(32, 10), stride=(32, 10), width=48, layers=1)
     sizes = replace(sizes, audio=tower, text=WordsConfig(64, 1, 2), width=16, bands=32, window_seconds=1.0, levels=2,
                     vocabulary=8)  # fmt: skip
     joint = mulan.MuLan(sizes, text_tower(sizes.text, None, load_text_encoder())).eval()

@@ -16,6 +16,7 @@ from toccata.models.musicgen.config import mini as mini_musicgen
 from toccata.recipes import codec, musicgen, words
 from toccata.training.state import load_state
 from toccata.weights import checkpoint
+from toccata.weights.compact import expand
 
 LABELS = sheet_labels(sheet(1, 0), 2.0)
 
@@ -84,8 +85,10 @@ def test_a_run_can_start_from_a_models_weights(recipe, tmp_path):
     recipe = replace(recipe, steps=1, muon_rate=0.0, adam_rate=0.0)
     musicgen.train(replace(recipe, out=tmp_path / "first", seed=1))
     musicgen.train(replace(recipe, out=tmp_path / "second", seed=2, start=tmp_path / "first/model"))
-    first, second = (checkpoint.load(tmp_path / name / "model")[1] for name in ("first", "second"))
-    assert same(first, second)
+    first, second = (expand(checkpoint.load(tmp_path / name / "model")[1]) for name in ("first", "second"))
+    assert first.keys() == second.keys()
+    for name, value in first.items():  # they are rounded when they are written
+        torch.testing.assert_close(second[name], value, atol=1e-5, rtol=1e-2)
 
 
 def test_after_the_last_shard_the_music_begins_again(recipe):
