@@ -18,7 +18,7 @@ from toccata.training.state import load_state
 from toccata.weights import checkpoint
 from toccata.weights.compact import expand
 
-LABELS = sheet_labels(sheet(1, 0), 2.0)
+LABELS = sheet_labels(sheet(1, 0), 2.0) | {"sections": []}
 
 
 @pytest.fixture(autouse=True)
