@@ -121,7 +121,7 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
         case "mousai":
             from toccata.models.mousai.pipeline import load_pipeline
 
-            return load_pipeline(folder, device, precision, _t5())
+            return load_pipeline(folder, device, precision)
         case "stable-audio, published":
             from toccata.models.stable_audio.public import load_public
 

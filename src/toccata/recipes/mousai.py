@@ -15,15 +15,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude, save_magnitude
+from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude
 from toccata.corpus.stream import corpus_name, stereo_shard
 from toccata.data.shards import Shard, ShardStore, made_ahead
-from toccata.encoders.t5 import T5Encoder, load_t5
-from toccata.encoders.text import TextEncoder, load_text_encoder
+from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import InputError
 from toccata.models.mousai.config import full, mini
 from toccata.models.mousai.network import MousaiNetwork, diffusion_loss
-from toccata.models.mousai.pipeline import T5, save_mousai
+from toccata.models.mousai.pipeline import save_mousai
 from toccata.recipes.stereo import encoded
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
@@ -32,6 +31,7 @@ from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
+from toccata.weights.parts import adopt
 
 PRESETS = {"mini": mini, "full": full}
 HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
@@ -41,15 +41,15 @@ HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
 class MousaiRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
-    ``codec`` is a magnitude autoencoder's folder; it is copied beside the model. ``t5`` is the folder of a T5-base that
-    reads the captions; without one text-mini does. Pieces are drawn from the newest ``shards_in_memory`` shards; there
-    are ``first_shards`` at the start, and one more every ``steps_per_shard`` steps.
+    ``codec`` is a magnitude autoencoder's folder; it is copied beside the model. ``text`` reads the captions: a folder
+    with a text encoder or a T5, or a public T5 by its name. Pieces are drawn from the newest ``shards_in_memory``
+    shards; there are ``first_shards`` at the start, and one more every ``steps_per_shard`` steps.
     """
 
     out: Path = Path("runs/mousai")
     latents: Path = Path("runs/latents")
     codec: Path = Path("runs/mousai-autoencoder/codec")
-    t5: Path | None = None
+    text: str = "text-mini"
     preset: str = "mini"
     steps: int = 100_000
     batch: int = 16
@@ -79,10 +79,10 @@ def train(recipe: MousaiRecipe) -> None:
     torch.set_num_threads(recipe.threads)
     keep_freed_memory()
     deadline = time.monotonic() + 60 * recipe.minutes
-    text = load_text_encoder() if recipe.t5 is None else load_t5(recipe.t5)
-    codec = load_magnitude(recipe.codec)
-    save_magnitude(recipe.out / "autoencoder", codec, name="autoencoder")
-    config = replace(PRESETS[recipe.preset](), text_width=text.encode(["music"]).tokens_BLD.shape[-1])
+    heard, codec_name = adopt(str(recipe.codec), recipe.out / "autoencoder")
+    reader, text_name = adopt(recipe.text, recipe.out / "text")
+    codec, text, parts = load_magnitude(heard), load_reader(reader), {"codec": codec_name, "text": text_name}
+    config = replace(PRESETS[recipe.preset](), text_width=text.width)
     config = replace(config, unet=replace(config.unet, inputs=codec.config.latent))
     torch.manual_seed(recipe.seed)
     network = MousaiNetwork(config).to(recipe.device)
@@ -118,12 +118,12 @@ def train(recipe: MousaiRecipe) -> None:
                     heard = loss_of(network, text, held_out, torch.Generator().manual_seed(0))
                 print(f"held out {heard.item():.4f}", flush=True)
                 remember(path, network, ema, optimiser, step)
-                publish(recipe, network, ema, step)
+                publish(recipe, network, ema, parts, step)
             if last:
                 break
 
 
-def loss_of(network: MousaiNetwork, text: TextEncoder | T5Encoder, batch: Batch, generator: torch.Generator) -> Tensor:
+def loss_of(network: MousaiNetwork, text: TextReader, batch: Batch, generator: torch.Generator) -> Tensor:
     """The diffusion loss of a batch; ``generator`` decides times, noise, and who is told nothing."""
     device, words = network.nothing_LW.device, text.encode(batch.captions)
     tokens_BLW, mask_BL = words.tokens_BLD.to(device), words.mask_BL.to(device)
@@ -184,9 +184,8 @@ def told(caption: str, start: int, frames: int, window: int) -> str:
     return f"{caption}, {start * parts // (frames - window + 1) + 1} of {parts}"
 
 
-def publish(recipe: MousaiRecipe, network: MousaiNetwork, ema: EMA, steps: int) -> None:
-    """Write the averaged weights with where they come from; the codec lies beside them."""
-    text = "text-mini" if recipe.t5 is None else T5
-    card = {"name": f"mousai-{recipe.preset}", "codec": "autoencoder", "text": text, "steps": steps}
+def publish(recipe: MousaiRecipe, network: MousaiNetwork, ema: EMA, parts: dict[str, str], steps: int) -> None:
+    """Write the averaged weights with where they come from, and the names of their ``parts``."""
+    card = {"name": f"mousai-{recipe.preset}", **parts, "steps": steps}
     with averaged(network, ema):
         save_mousai(recipe.out / "model", network, **card, **provenance(recipe.device))

@@ -198,8 +198,8 @@ def test_wrong_folders_and_precisions_are_told(folder):
     save_mousai(folder, network, codec="nowhere", text="text-mini")
     with pytest.raises(WeightsError, match="needs the codec 'nowhere'"):
         load_pipeline(folder)
-    save_mousai(folder, network, codec="magnitude-small", text="t5-base")
-    with pytest.raises(WeightsError, match="toccata models pull t5-base"):
+    save_mousai(folder, network, codec="magnitude-small", text="google-t5/t5-base")
+    with pytest.raises(WeightsError, match="toccata models pull google-t5/t5-base"):
         load_pipeline(folder)
     save_mousai(folder, network, codec="magnitude-small", text="text-mini", mousai={"window": 3})
     with pytest.raises(WeightsError, match="does not describe a Moûsai"):

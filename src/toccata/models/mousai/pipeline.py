@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -16,9 +16,7 @@ from torch import Tensor
 from toccata.audio import resample
 from toccata.clip import Clip, Progress, in_parts, sound
 from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude
-from toccata.encoders.features import TextFeatures
-from toccata.encoders.t5 import load_t5
-from toccata.encoders.text import load_text_encoder
+from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import InputError, WeightsError
 from toccata.models.mousai.config import MousaiSampling, read_config
 from toccata.models.mousai.network import MousaiNetwork
@@ -30,14 +28,7 @@ from toccata.weights.compact import compact, expand
 from toccata.weights.device import pick_device, pick_float
 from toccata.weights.parts import find_part
 
-T5 = "t5-base"
 DECODING = 0.5  # of the progress, that decoding is told to be
-
-
-class TextReader(Protocol):
-    """What Moûsai needs of a text encoder."""
-
-    def encode(self, texts: list[str]) -> TextFeatures: ...
 
 
 @dataclass(frozen=True)
@@ -230,11 +221,8 @@ def save_mousai(folder: Path, network: MousaiNetwork, **card: object) -> None:
     checkpoint.save(folder, config, compact(network.state_dict()))
 
 
-def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto", t5: Path | None = None) -> Mousai:
-    """The model in ``folder`` with the autoencoder and text encoder it names, beside it or part of toccata.
-
-    Where that is "t5-base", it lies in ``t5``.
-    """
+def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -> Mousai:
+    """The model in ``folder`` with the autoencoder and text encoder it names, beside it or part of toccata."""
     place, dtype = pick_device(device), pick_float("Moûsai", precision, device)
     config, tensors = checkpoint.load(folder)
     if config.get("family") != "mousai":
@@ -245,16 +233,6 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto", t
         raise WeightsError(f"{folder} does not describe a Moûsai ({error}); train it again") from None
     checkpoint.load_into(network, expand(tensors), folder)
     codec = load_magnitude(find_part(folder, config, "codec"))
-    text = _text(folder, config, t5)
+    text = load_reader(find_part(folder, config, "text"))
     name, sha256 = config.get("name", folder.name), checkpoint.sha256(folder)
     return Mousai(network.to(place, dtype), codec.to(place), text, name, sha256)
-
-
-def _text(folder: Path, config: dict[str, Any], t5: Path | None) -> TextReader:
-    if config.get("text") != T5:
-        return load_text_encoder(find_part(folder, config, "text"))
-    if t5 is None:
-        raise WeightsError(
-            f"{folder} reads words with {T5}, which is not on this machine; run: toccata models pull {T5}"
-        )
-    return load_t5(t5)
