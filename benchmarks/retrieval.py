@@ -55,6 +55,7 @@ def run(options: Options) -> Iterator[Figure]:
     model = load_embedder(*([options.model] if options.model else []), device=options.device)
     pool = listed(model, 150 if options.quick else 1000)
     yield from finding(model, pool)
+    yield from by_bare_tags(model, pool)
     yield from tokens(model, pool)
     yield from late_events(model, pool)
     yield from speed(model, options)
@@ -115,6 +116,31 @@ def finding(model: Embedder, pool: list[Listed]) -> Iterator[Figure]:
             rows_BD = model.embed_text([text for _, text in chosen])
             found = ranks((rows_BD @ heard_BD.T).numpy(), [i for i, _ in chosen])
             yield Figure(f"music by text, R@10, {name}", found.within(10), "share", control=10 / n, n=len(chosen))
+
+
+def by_bare_tags(model: Embedder, pool: list[Listed]) -> Iterator[Figure]:
+    """Of the first ten for each piece's genre, first instruments and mood as bare tags: how many have all of them."""
+    asked = [tags_of(one.made.labels) for one in pool]
+    named = [{"genre": genre, "instruments": players, "moods": moods} for genre, players, moods in asked]
+    true_QN = np.array([[fits(one, other.made.labels) for other in pool] for one in named])
+    told_BD = model.embed_text([tag_line(*one) for one in asked])
+    heard_BD = torch.stack([one.whole_D for one in pool])
+    first_Q10 = (told_BD @ heard_BD.T).argsort(1, descending=True)[:, :10].numpy()
+    there_Q = true_QN.sum(1)
+    most_Q = there_Q.clip(max=10)
+    right_Q = np.take_along_axis(true_QN, first_Q10, 1).sum(1)
+    by_chance = float((10 / len(pool) * there_Q / most_Q).mean())
+    metric = "bare tags (genre, two instruments, a mood): the first ten have them all, of as many as can"
+    yield Figure(metric, float((right_Q / most_Q).mean()), "share", control=by_chance, n=len(pool))
+
+
+def tags_of(true: dict[str, Any]) -> tuple[str, list[str], list[str]]:
+    """A piece's genre, two of its instruments, a mood: what loosely labelled music is found by."""
+    return true["genre"], list(true["instruments"])[:2], list(true["moods"])[:1]
+
+
+def tag_line(genre: str, instruments: Sequence[str], moods: Sequence[str]) -> str:
+    return ", ".join(tag.replace("_", " ") for tag in (genre, *instruments, *moods))
 
 
 @dataclass(frozen=True)

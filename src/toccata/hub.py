@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from toccata.search.embedder import Embedder
 
 BUNDLED = Path(__file__).parent / "bundled"
-DEFAULT, DEFAULT_JOINT = "musicgen-mini", "laion/larger_clap_music"
+DEFAULT, DEFAULT_JOINT = "musicgen-mini", "mulan-mini"
 PRECISIONS = ("auto", "fp32", "bf16", "int8", "int4")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -41,6 +41,7 @@ class Model:
 
 KNOWN = (
     Model("musicgen-mini", "musicgen", "Apache-2.0"),
+    Model("mulan-mini", "mulan", "Apache-2.0"),
     Model("soundstream-mini", "soundstream", "Apache-2.0"),
     Model("text-mini", "text", "Apache-2.0"),
 )
@@ -88,7 +89,9 @@ def check_choices(device: str, precision: str) -> None:
 
 
 @overload
-def load(name: Literal["laion/larger_clap_music"], device: str = "auto", precision: str = "auto") -> "Embedder": ...
+def load(
+    name: Literal["mulan-mini", "laion/larger_clap_music"], device: str = "auto", precision: str = "auto"
+) -> "Embedder": ...
 
 
 @overload

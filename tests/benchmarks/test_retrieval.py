@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from benchmarks import retrieval
-from benchmarks.retrieval import Listed, Made, fits, late_events, ranks, tag_scores
+from benchmarks.retrieval import Listed, Made, by_bare_tags, fits, late_events, ranks, tag_scores
 from benchmarks.tagging import agreement
 from toccata.corpus.captions import Caption
 from toccata.evaluation.musicnn import TAGS
@@ -57,6 +59,23 @@ def test_late_events_are_found_by_who_hears_the_whole():
     assert figure.against == pytest.approx(10 / 12, abs=0.08), "of the first 10 s all sound alike"
     early = [piece(i, i, Caption(f"flute {i}", named), {"flute": 3.0}) for i in range(3)]
     assert list(late_events(Words(), early)) == []  # type: ignore[arg-type]
+
+
+def test_bare_tags_count_how_many_of_the_first_ten_have_them_all():
+    genres = ("jazz", "rock", "waltz")
+    pool = []
+    for i in range(36):
+        one = piece(i % 3, 11, Caption("x", {}), {})
+        pool.append(replace(one, made=replace(one.made, labels=TRUE | {"genre": genres[i % 3]})))
+
+    class Tags:
+        def embed_text(self, texts):
+            assert texts[0] == "jazz, piano, flute, warm"
+            return torch.stack([torch.eye(12)[genres.index(text.split(",")[0])] for text in texts])
+
+    (figure,) = by_bare_tags(Tags(), pool)  # type: ignore[arg-type]
+    assert figure.value == 1
+    assert figure.control == pytest.approx(1 / 3)
 
 
 def test_a_piece_is_played_whole_and_tells_when_instruments_enter():

@@ -13,7 +13,7 @@ from toccata.corpus.stream import corpus_name
 from toccata.errors import InputError
 from toccata.models.mousai.config import MousaiConfig, MousaiSampling
 from toccata.nn.unet import UNetSizes
-from toccata.recipes import mousai, mousai_autoencoder
+from toccata.recipes import mousai, mousai_autoencoder, stereo
 from toccata.training.state import load_state
 
 RATE = 4000  # 62.5 latent frames a second
@@ -131,8 +131,8 @@ def test_the_part_is_counted_along_the_starts(start, frames, says):
 def test_a_shard_is_what_the_codec_makes_of_rendered_pieces(recipe, monkeypatch):
     waves = [torch.randint(-9000, 9000, (n, 2)).to(torch.int16) for n in (700, 320)]
     records = [{"samples": len(wave), "captions": []} for wave in waves]
-    monkeypatch.setattr(mousai, "stereo_shard", lambda index, seed, sample_rate: ({"wave": torch.cat(waves)}, records))
-    tensors, kept = mousai.latent_shard(0, 1, recipe.codec)
+    monkeypatch.setattr(stereo, "stereo_shard", lambda index, seed, sample_rate: ({"wave": torch.cat(waves)}, records))
+    tensors, kept = stereo.latent_shard(0, 1, recipe.codec, load_magnitude)
     assert [record["frames"] for record in kept] == [11, 5]
     expected = load_magnitude(recipe.codec).encode(waves[1].T[None].float() / 32767)[0]
     assert torch.allclose(tensors["latent"][11:].float(), expected, rtol=1e-2, atol=1e-2)

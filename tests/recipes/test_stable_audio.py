@@ -21,7 +21,7 @@ from toccata.models.stable_audio.config import first, mini
 from toccata.models.stable_audio.pipeline import StableAudio
 from toccata.nn.dit import DiTCondition
 from toccata.nn.unet import UNetSizes
-from toccata.recipes import stable_audio
+from toccata.recipes import stable_audio, stereo
 from toccata.training.state import load_state
 
 CODEC = AutoencoderConfig(sample_rate=4000, channels=2, decoder_channels=2, widths=(1, 2), strides=(8, 8), latent=3)
@@ -117,10 +117,8 @@ def test_the_first_ones_unet_trains_and_plays_too(recipe, monkeypatch):
 def test_a_shard_is_what_the_codec_makes_of_rendered_pieces(recipe, monkeypatch):
     waves = [torch.randint(-9000, 9000, (n, 2)).to(torch.int16) for n in (700, 320)]
     records = [{"samples": len(wave), "captions": []} for wave in waves]
-    monkeypatch.setattr(
-        stable_audio, "stereo_shard", lambda index, seed, sample_rate: ({"wave": torch.cat(waves)}, records)
-    )
-    tensors, kept = stable_audio.latent_shard(0, 1, recipe.codec)
+    monkeypatch.setattr(stereo, "stereo_shard", lambda index, seed, sample_rate: ({"wave": torch.cat(waves)}, records))
+    tensors, kept = stereo.latent_shard(0, 1, recipe.codec, load_autoencoder)
     assert [record["frames"] for record in kept] == [11, 5]
     expected = load_autoencoder(recipe.codec).encode(waves[1].T[None].float() / 32767)[0]
     assert torch.allclose(tensors["latent"][11:].float(), expected, rtol=1e-2, atol=1e-2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toccata.cli.progress import note, progress
-from toccata.errors import InputError, OutputError, WeightsError
+from toccata.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from toccata.evaluation.ears import JointJudge
@@ -44,7 +44,7 @@ def evaluate(
         str, typer.Option(help="What Fréchet distances are taken of: musicnn, a codec, a CLAP or a MuLan.")
     ] = "musicnn",
     joint: Annotated[
-        str | None, typer.Option(help="CLAP or MuLan to compare clips with prompts. [default: a CLAP that is here]")
+        str | None, typer.Option(help="CLAP or MuLan to compare clips with prompts. [default: mulan-mini]")
     ] = None,
     seconds: Annotated[float, typer.Option(help="Length of the clips that a model makes, 1-600.")] = 10.0,
     count: Annotated[int | None, typer.Option(help="How many clips a model makes. [default: one a prompt]")] = None,
@@ -146,17 +146,12 @@ def _is_set(generated: str) -> bool:
 
 
 def _joint(name: str | None, device: str, metrics: list[str] | None) -> "JointJudge | None":
-    """The encoder that was named; without a name the default one, where it is here."""
-    from toccata.hub import load_joint_judge
+    """The encoder that was named, else the default one; None where nobody asked for its metric."""
+    from toccata.hub import DEFAULT_JOINT, load_joint_judge
 
-    if name is not None:
-        return load_joint_judge(name, device)
-    if metrics is not None and "text" not in metrics:
+    if name is None and metrics is not None and "text" not in metrics:
         return None
-    try:
-        return load_joint_judge(device=device)
-    except WeightsError:
-        return None
+    return load_joint_judge(name or DEFAULT_JOINT, device)
 
 
 def _made_by(

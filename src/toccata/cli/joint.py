@@ -16,10 +16,8 @@ SEARCH_EXAMPLE = '\b\nExample: toccata search "slow sad cello" Music --count 5'
 TAG_EXAMPLE = "\b\nExample: toccata tag song.wav --labels piano,drums,flute"
 _SUFFIX = ".npz"
 
-DEFAULT = "laion/larger_clap_music"
-Joint = Annotated[
-    str, typer.Option("--model", help="A CLAP's name (toccata models list), or a CLAP's or MuLan's folder.")
-]
+DEFAULT = "mulan-mini"
+Joint = Annotated[str, typer.Option("--model", help="A MuLan's or CLAP's name (toccata models list), or its folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, an object a line.")]
 

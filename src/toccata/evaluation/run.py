@@ -172,7 +172,7 @@ def why_not(metric: str, reference: list[Item] | None, generated: list[Item], jo
         case "text" if not all(item.prompt for item in generated):
             return "not every clip has a prompt (--prompts)"
         case "text" if joint is None:
-            return "no joint encoder is here (toccata models pull laion/larger_clap_music, or --joint)"
+            return "no joint encoder was given"
         case "tempo" if not any(asked.tempo_in(item.prompt, item.labels) for item in generated):
             return "no prompt or label names a tempo"
         case "key" if not any(asked.key_in(item.prompt, item.labels) for item in generated):

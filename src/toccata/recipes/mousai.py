@@ -16,21 +16,19 @@ import torch
 from torch import Tensor, nn
 
 from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude
-from toccata.corpus.stream import corpus_name, stereo_shard
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import InputError
 from toccata.models.mousai.config import full, mini
 from toccata.models.mousai.network import MousaiNetwork, diffusion_loss
 from toccata.models.mousai.pipeline import save_mousai
-from toccata.recipes.stereo import encoded
+from toccata.recipes import stereo
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, averaged, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
-from toccata.weights import checkpoint
 from toccata.weights.parts import adopt
 
 PRESETS = {"mini": mini, "full": full}
@@ -131,20 +129,8 @@ def loss_of(network: MousaiNetwork, text: TextReader, batch: Batch, generator: t
 
 
 def latent_store(recipe: MousaiRecipe, seed: int) -> ShardStore:
-    """Shards of latents of the endless corpus ``seed``; their sound is rendered and not kept."""
-    make = functools.partial(latent_shard, seed=seed, codec=recipe.codec)
-    return ShardStore(recipe.latents / f"{corpus_name(seed)}-codec-{checkpoint.sha256(recipe.codec)[:12]}", make)
-
-
-def latent_shard(index: int, seed: int, codec: Path) -> Shard:
-    """Shard ``index`` of corpus ``seed``: ``latent`` (sum of T, D) float16, and records with ``frames``."""
-    model = codec_at(codec)
-    return encoded(stereo_shard(index, seed, sample_rate=model.config.sample_rate), model.encode)
-
-
-@functools.lru_cache(maxsize=1)
-def codec_at(folder: Path) -> MagnitudeAutoencoder:
-    return load_magnitude(folder)
+    """Shards of latents of the endless corpus ``seed``."""
+    return stereo.latent_store(recipe.latents, recipe.codec, load_magnitude, seed)
 
 
 def sampler(

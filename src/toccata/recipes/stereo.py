@@ -6,13 +6,14 @@ Shapes: B batch, C channels (2), N samples, T frames, D latent width.
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from toccata.corpus.stream import corpus_name, stereo_shard
 from toccata.data.shards import Shard, ShardStore
+from toccata.weights import checkpoint
 
 
 class Drawing(Protocol):
@@ -53,6 +54,23 @@ def stereo_crops(recipe: Drawing, samples: int, read: Callable[[int], Shard]) ->
         return (torch.stack(waves) * gain).clamp(-1, 1).to(recipe.device)
 
     return draw
+
+
+def latent_store(folder: Path, codec: Path, load: Callable[[Path], Any], seed: int) -> ShardStore:
+    """Shards of latents of the endless corpus ``seed``, by the codec that ``load`` opens; their sound is not kept."""
+    make = functools.partial(latent_shard, seed=seed, codec=codec, load=load)
+    return ShardStore(folder / f"{corpus_name(seed)}-codec-{checkpoint.sha256(codec)[:12]}", make)
+
+
+def latent_shard(index: int, seed: int, codec: Path, load: Callable[[Path], Any]) -> Shard:
+    """Shard ``index`` of corpus ``seed``: ``latent`` (sum of T, D) float16, and records with ``frames``."""
+    model = _opened(load, codec)
+    return encoded(stereo_shard(index, seed, sample_rate=model.config.sample_rate), model.encode)
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(load: Callable[[Path], Any], folder: Path) -> Any:
+    return load(folder)
 
 
 def encoded(shard: Shard, encode: Callable[[Tensor], Tensor]) -> Shard:
