@@ -67,19 +67,23 @@ def listed(model: Embedder, count: int) -> list[Listed]:
     workers = len(os.sched_getaffinity(0))
     # Spawned, because a fork of a process that runs threads may hang.
     with multiprocessing.get_context("spawn").Pool(workers) as playing:
-        for made in playing.imap(_made, range(FIRST, FIRST + count)):
-            wave_N = made.wave_N.astype(np.float32) / 32767
-            waves = [torch.from_numpy(wave_N), torch.from_numpy(wave_N[: 10 * RATE])]
-            whole_D, first_D = model.encoder.embed_audio(waves, RATE).cpu()
-            tags_V = load_musicnn().listen(wave_N, RATE).tags_BV.mean(0)
+        for made, tags_V in playing.imap(_tagged, range(FIRST, FIRST + count)):
+            wave_N = torch.from_numpy(made.wave_N).float() / 32767
+            whole_D, first_D = model.encoder.embed_audio([wave_N, wave_N[: 10 * RATE]], RATE).cpu()
             found.append(Listed(whole_D, first_D, tags_V, replace(made, wave_N=np.zeros(0, np.int16))))
             if len(found) % 50 == 0:
                 note(f"{len(found)} of {count} pieces heard")
     return found
 
 
-def _made(index: int) -> Made:
+def _tagged(index: int) -> tuple[Made, np.ndarray]:
+    """A piece, and how likely each of musicnn's tags is."""
     torch.set_num_threads(1)
+    made = _made(index)
+    return made, load_musicnn().listen(made.wave_N.astype(np.float32) / 32767, RATE).tags_BV.mean(0)
+
+
+def _made(index: int) -> Made:
     played = piece(HELD_OUT, index, sample_rate=RATE)
     wave_N = np.round(played.mix_CN.mean(0).clip(-1, 1) * 32767).astype(np.int16)
     score = played.score

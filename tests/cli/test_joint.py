@@ -14,7 +14,7 @@ from toccata.clip import Clip
 from toccata.encoders.mulan import MuLan, mini, save_mulan
 from toccata.encoders.towers import text_tower
 from toccata.encoders.words import WordsConfig
-from toccata.hub import load_embedder
+from toccata.hub import load, load_embedder
 
 
 @pytest.fixture
@@ -60,6 +60,19 @@ def test_a_folder_is_ranked_and_heard_only_once(toccata, model, monkeypatch):
     again = toccata("search", "slow sad cello", "music", "--model", model, "--json", "--count", 1)
     assert again[0] == 0
     assert json.loads(again[1]) == rows[0]
+
+
+def test_without_a_model_s_name_music_is_found_by_its_words(toccata, tmp_path, monkeypatch):
+    monkeypatch.setenv("TOCCATA_HOME", str(tmp_path / "home"))
+    (tmp_path / "music").mkdir()
+    player, asked = load(), {"a": "a slow solo piano piece", "b": "fast driving techno with drums and synths"}
+    for name, text in asked.items():
+        player.generate(text, seconds=8, seed=1).save(tmp_path / "music" / f"{name}.wav")
+    for name, text in asked.items():
+        _, out, _ = toccata("search", text, tmp_path / "music", "--json", "--count", 1)
+        assert json.loads(out)["path"].endswith(f"{name}.wav")
+    _, out, _ = toccata("tag", tmp_path / "music" / "b.wav", "--labels", "solo piano,techno", "--json")
+    assert json.loads(out.splitlines()[0])["label"] == "techno"
 
 
 def test_a_name_may_be_any_bytes(toccata, model, tmp_path):
