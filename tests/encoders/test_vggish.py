@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from toccata.encoders.vggish import VGGish, VGGishConfig, load_vggish
+from toccata.encoders.vggish import VGGish, VGGishConfig, load_vggish, log_mel
 from toccata.errors import InputError, WeightsError
 from toccata.weights.convert import convert
 
@@ -36,6 +36,13 @@ def test_each_window_is_heard_alone_and_the_rest_is_left_out(model: VGGish):
     for k in range(2):
         assert torch.allclose(model.listen(wave_N[k * 15_360 : (k + 1) * 15_360 + 240])[0], rows[k], atol=1e-6)
     assert rows.min() < 0  # no ReLU at the end
+
+
+def test_long_sounds_are_heard_as_their_parts_are():
+    wave_N = noise(12 * 16_000)  # more frames than are taken at once
+    mel_TM = log_mel(wave_N)
+    assert len(mel_TM) == 1198
+    assert torch.equal(log_mel(wave_N[990 * 160 :]), mel_TM[990:])
 
 
 def test_a_second_is_enough_and_less_than_a_window_is_told(model: VGGish):

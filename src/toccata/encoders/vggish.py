@@ -24,7 +24,7 @@ _BANDS, _LOW, _HIGH = 64, 125.0, 7500.0
 _OFFSET = 0.01
 FRAMES = 96
 WINDOW_SECONDS = FRAMES * _HOP / SAMPLE_RATE
-_TOGETHER = 32
+_TOGETHER, _FRAMES_AT_ONCE = 32, 1000
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,14 @@ def windows(wave_N: Tensor) -> Tensor:
 def log_mel(wave_N: Tensor) -> Tensor:
     """log(mel magnitudes + .01) every 10 ms, of windows of 25 ms: (T, M), in float64 on the way as its authors have it.
 
-    A sound shorter than a window has no frame.
+    A sound shorter than a window has no frame. Some seconds at a time, so that long ones need little memory.
     """
     if len(wave_N) < _WINDOW:
         return torch.zeros(0, _BANDS)
     hann = torch.hann_window(_WINDOW, dtype=torch.float64)
-    frames_TN = wave_N.double().unfold(0, _WINDOW, _HOP) * hann
-    return (torch.fft.rfft(frames_TN, _N_FFT).abs() @ _filters().T + _OFFSET).log().float()
+    parts = wave_N.unfold(0, _WINDOW, _HOP).split(_FRAMES_AT_ONCE)
+    magnitudes = (torch.fft.rfft(frames_TN.double() * hann, _N_FFT).abs() for frames_TN in parts)
+    return torch.cat([(magnitudes_TF @ _filters().T + _OFFSET).log().float() for magnitudes_TF in magnitudes])
 
 
 @lru_cache(maxsize=1)
