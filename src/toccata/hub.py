@@ -221,9 +221,10 @@ def load_judge(name: str = "musicnn", device: str = "auto") -> "Embedding":
 
 
 def _layered(name: str) -> tuple[str, int | None]:
-    """``name:4`` -> the name and 4; None where no layer is named."""
+    """``name:4`` -> the name and 4; None where no layer is named, or where a folder has that whole name."""
     start, _, last = name.rpartition(":")
-    return (start, int(last)) if start and last.isdecimal() else (name, None)
+    named = start and last.isdecimal() and not Path(name).is_dir()
+    return (start, int(last)) if named else (name, None)
 
 
 def load_labeller(name: str = "musicnn", device: str = "auto") -> "Labeller":

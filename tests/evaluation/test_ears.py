@@ -87,6 +87,11 @@ def test_mert_gives_the_mean_of_each_second_of_the_layer_that_is_asked_for(mert:
         hub.load_judge(f"{mert}:9", "cpu")
 
 
+def test_a_folder_may_end_like_a_layer(mert: str):
+    folder = Path(mert).rename(f"{mert}:2")
+    assert hub.load_judge(str(folder), "cpu").recipe["layer"] == 7
+
+
 def test_a_clip_of_a_second_has_a_row_whatever_resampling_leaves(mert: str):
     assert hub.load_judge(mert, "cpu").hear(clip(1, 11_025))["rows_ND"].shape == (1, 16)
 
