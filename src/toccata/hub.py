@@ -12,12 +12,14 @@ from toccata.weights import catalogue, store
 from toccata.weights.catalogue import Public
 
 if TYPE_CHECKING:
-    from toccata.evaluation.ears import Embedding, JointJudge
+    from toccata.evaluation.ears import Embedding, JointJudge, Labeller
     from toccata.search.embedder import Embedder
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT, DEFAULT_JOINT = "musicgen-mini", "mulan-mini"
 PRECISIONS = ("auto", "fp32", "bf16", "int8", "int4")
+_FEATURES = ("mert_model", "hubert", "wav2vec2-bert")
+_JUDGES = "musicnn, vggish, pann-cnn14, MERT, a codec, a CLAP or a MuLan"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -178,16 +180,35 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
 
 
 def load_judge(name: str = "musicnn", device: str = "auto") -> "Embedding":
-    """Load what Fréchet distances are taken of: musicnn, a codec's latents, or a joint encoder."""
+    """Load what Fréchet distances are taken of, by name or folder.
+
+    That is musicnn, VGGish, a PANN, a layer of MERT or w2v-BERT 2.0 (the 7th or 17th, or as ``name:layer`` has it), a
+    codec's latents, or a joint encoder. Raises as ``load`` does.
+    """
     check_choices(device, "auto")
-    from toccata.evaluation.ears import CodecJudge, MusicnnJudge
+    from toccata.evaluation.ears import CodecJudge, FeatureJudge, MusicnnJudge, VGGishJudge
     from toccata.weights import checkpoint, published
     from toccata.weights.device import pick_device
 
     if name == "musicnn":
         return MusicnnJudge()
+    name, layer = _layered(name)
     folder, place = find(name), pick_device(device)
-    match family := _family(name, folder):
+    family = _family(name, folder)
+    if layer is not None and family not in _FEATURES:
+        raise InputError(f"{name} has no layers to choose from; leave out :{layer}")
+    match family:
+        case "vggish":
+            from toccata.encoders.vggish import load_vggish
+
+            return VGGishJudge(load_vggish(folder).to(place), name, _hash(name))
+        case "pann":
+            return load_labeller(name, device)
+        case family if family in _FEATURES:
+            from toccata.encoders.public_features import public_features
+
+            sha256 = _hash(name) or published.sha256(folder)
+            return FeatureJudge(public_features(name, layer).to(place), name, sha256)
         case "mulan" | "clap":
             return load_joint_judge(name, device)
         case "soundstream":
@@ -199,7 +220,29 @@ def load_judge(name: str = "musicnn", device: str = "auto") -> "Embedding":
 
             sha256 = published.sha256(folder) if published.wrote(folder) else checkpoint.sha256(folder)
             return CodecJudge(load_encodec(folder).to(place), name, sha256)
-    raise InputError(f"{name} embeds no music (its family is {family}); choose musicnn, a codec, a CLAP or a MuLan")
+    raise InputError(f"{name} embeds no music (its family is {family}); choose {_JUDGES}")
+
+
+def _layered(name: str) -> tuple[str, int | None]:
+    """``name:4`` -> the name and 4; None where no layer is named, or where a folder has that whole name."""
+    start, _, last = name.rpartition(":")
+    named = start and last.isdecimal() and not Path(name).is_dir()
+    return (start, int(last)) if named else (name, None)
+
+
+def load_labeller(name: str = "musicnn", device: str = "auto") -> "Labeller":
+    """Load what tells the labels that divergences are taken of: musicnn's 50 tags, or a PANN's 527 of AudioSet."""
+    check_choices(device, "auto")
+    from toccata.encoders.pann_tagger import load_pann
+    from toccata.evaluation.ears import MusicnnJudge, PANNJudge
+    from toccata.weights.device import pick_device
+
+    if name == "musicnn":
+        return MusicnnJudge()
+    folder = find(name)
+    if (family := _family(name, folder)) != "pann":
+        raise InputError(f"{name} tells no labels (its family is {family}); choose musicnn or pann-cnn14")
+    return PANNJudge(load_pann(folder).to(pick_device(device)), name, _hash(name))
 
 
 def load_joint_judge(name: str = DEFAULT_JOINT, device: str = "auto") -> "JointJudge":

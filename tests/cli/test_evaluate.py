@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.evaluation.public_judges import pull
 from toccata import hub
 from toccata.audio import io
 from toccata.clip import Clip
@@ -16,6 +17,7 @@ from toccata.evaluation.sets import Item
 from toccata.evaluation.structure import frames_of
 
 RATE = 8000
+LOAD_JUDGE = hub.load_judge
 
 
 class Ear:
@@ -145,3 +147,29 @@ def test_wrong_input_is_one_line_and_leaves_nothing(toccata, sets):
         assert says in err.splitlines()[-1], arguments
         assert err.splitlines()[-1].startswith("error: ")
     assert not list(sets.glob("*.html"))
+
+
+def test_public_judges_embed_and_label_and_statistics_tell_how(toccata, sets, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hub, "load_judge", LOAD_JUDGE)
+    found = pull("vggish", monkeypatch)
+    pull("pann-cnn14-16k", monkeypatch)
+    (sets / "gen/broken.wav").unlink()
+    how = ("--metrics", "frechet,kl", "--embedding", "vggish", "--labels", "pann-cnn14-16k")
+    code, out, err = toccata("evaluate", "ref", "gen", *how, "--save-statistics", "ref.npz", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["recipe"]["embedding"], told["recipe"]["weights_sha256"]) == ("vggish", found.sha256)
+    assert [score["metric"] for score in told["scores"]] == [
+        "Fréchet distance", "KL of labels, pairs", "KL of labels, sets",
+    ]  # fmt: skip
+    assert "pann-cnn14-16k's tags" in told["scores"][1]["how"]
+    code, _, err = toccata("evaluate", "ref.npz", "gen", "--metrics", "frechet", "--embedding", "pann-cnn14-16k")
+    assert (code, "made with embedding vggish" in err) == (2, True)
+
+
+def test_judges_that_are_not_here_say_how_to_get_them(toccata, sets, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hub, "load_judge", LOAD_JUDGE)
+    for option, name in (("--embedding", "vggish"), ("--embedding", "pann-cnn14"), ("--labels", "pann-cnn14")):
+        code, out, err = toccata("evaluate", "ref", "gen", option, name)
+        assert (code, out) == (2, b"")
+        assert f"run: toccata models pull {name} (0.3 GB" in err.splitlines()[-1]

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save
 
 import toccata as package
+from tests.evaluation.public_judges import pull
 from tests.weights.local_hub import LocalHub, serving
 from toccata import hub
 from toccata.weights import catalogue
@@ -178,3 +179,12 @@ def test_a_pickle_is_converted(toccata, tmp_path: Path):
     assert load_file(out.decode().strip()).keys() == {"best_state.a"}
     code, out, err = toccata("models", "convert", tmp_path / "gone", "--out", tmp_path / "out")
     assert (code, out, err.count("\n")) == (2, b"", 1)
+
+
+def test_a_judge_that_lies_elsewhere_is_shown_with_where_it_is_from(toccata, local: LocalHub, monkeypatch):
+    found = pull("vggish", monkeypatch)
+    shown = json.loads(toccata("models", "show", "vggish", "--json")[1])
+    assert shown["weights_sha256"] == found.sha256
+    assert shown["config"]["from"].startswith("https://github.com/harritaylor/torchvggish/")
+    code, _, err = toccata("generate", "a song", "--model", "vggish", "-o", "x.wav")
+    assert (code, "vggish makes no music" in err) == (2, True)

@@ -201,3 +201,29 @@ def test_statistics_stand_for_the_reference_where_the_recipe_is_the_same(kept, t
 def test_the_same_seed_gives_the_same_report(kept):
     one, two = (run(kept, tunes(0), tunes(40), "frechet frechet-infinity structure") for _ in range(2))
     assert one.to_dict() == two.to_dict()
+
+
+class Tagger(Ear):
+    """Tells three labels: how much of the spectrum lies low, in the middle and high."""
+
+    recipe = {"embedding": "thirds"}  # noqa: RUF012
+
+    def hear(self, clip: Clip) -> dict[str, np.ndarray]:
+        rows_ND = super().hear(clip)["rows_ND"]
+        return {"rows_ND": rows_ND, "logits_V": np.array([part.mean() for part in np.array_split(rows_ND.mean(0), 3)])}
+
+
+def test_labels_are_those_of_the_labeller_that_is_given(kept):
+    same = run(kept, tunes(0), tunes(0), "kl", labeller=Tagger())
+    other = run(kept, tunes(0), tunes(0, noise=0.3), "kl frechet", labeller=Tagger())
+    assert scores(same)["KL of labels, pairs"] == pytest.approx(0, abs=1e-4)
+    assert scores(other)["KL of labels, pairs"] > scores(same)["KL of labels, pairs"]
+    assert all("thirds's tags" in score.how for score in same.scores)
+    assert why_not("kl", tunes(0, 8), tunes(40, 8), None, Tagger()) is None
+
+
+def test_what_hears_both_labels_and_embeddings_listens_once(kept, tmp_path, monkeypatch: pytest.MonkeyPatch):
+    heard = []
+    monkeypatch.setattr(Tagger, "hear", lambda self, clip, hear=Tagger.hear: heard.append(clip) or hear(self, clip))
+    evaluate(tunes(0, 8), tunes(40, 8), Tagger(), tmp_path, quietly, ["kl", "frechet"], labeller=Tagger())
+    assert len(heard) == 8 + 8 + 2 + 1  # the two silences are one

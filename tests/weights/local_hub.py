@@ -1,4 +1,7 @@
-"""A hub on this machine that speaks as much of the real one's API as fetching needs, and fails as it is told."""
+"""A hub on this machine that speaks as much of the real one's API as fetching needs, and fails as it is told.
+
+It is a mirror of other places too.
+"""
 
 import hashlib
 import json
@@ -15,14 +18,17 @@ LARGE = 1000  # bytes from which a file is kept, and hashed, as a large one
 
 @dataclass
 class LocalHub:
-    """``files`` by repository and name; ``requests`` are (method, path, range) in the order they came.
+    """``files`` by repository and name, those that lie ``elsewhere`` by path; ``requests`` are (method, path, range) in
+    the order they came, ``tokens`` what they were authorised by.
 
     ``breaks_after`` bytes of a large file the connection drops, ``drops`` times; ``status`` and ``code`` answer instead
     of any file or page; ``altered`` sends other bytes than announced.
     """
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    elsewhere: dict[str, bytes] = field(default_factory=dict)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
     url: str = ""
     breaks_after: int = 0
     drops: int = 0
@@ -70,6 +76,7 @@ def serving() -> Iterator[LocalHub]:
         def answer(self, body: bool) -> None:
             asked = self.headers.get("Range")
             hub.requests.append((self.command, self.path, asked))
+            hub.tokens.append(self.headers.get("Authorization"))
             page = re.fullmatch(r"/api/models/([^/]+/[^/?]+)(\?.*)?", self.path)
             file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", self.path)
             if hub.status != 200:
@@ -78,6 +85,8 @@ def serving() -> Iterator[LocalHub]:
                 self.reply(200, hub.page(page[1]), {}, body)
             elif file and file[2] in hub.files.get(file[1], {}):
                 self.send(hub.files[file[1]][file[2]], asked, body)
+            elif self.path in hub.elsewhere:
+                self.send(hub.elsewhere[self.path], asked, body)
             else:
                 self.reply(404, b"", {"X-Error-Code": "EntryNotFound" if file else "RepoNotFound"}, body)
 

@@ -251,3 +251,11 @@ def test_no_process_of_ours_but_the_child_opens_pickles():
         called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
         opening[file.name] = bool(imported & {"pickle", "dill", "joblib", "cloudpickle"} or "torch.load" in called)
     assert [name for name, opens in opening.items() if opens] == ["unpickle.py"]
+
+
+def test_a_trainers_arrays_are_let_go_and_never_made(tmp_path: Path, out: Path):
+    state = {"indexes": [np.arange(4), np.array(["a", None], object)], "queue": [3, 1], "pointer": np.int64(2)}
+    torch.save({"model": {"a": torch.ones(2)}, "sampler": state}, tmp_path / "cnn.pth")
+    (file,) = convert(tmp_path / "cnn.pth", out)
+    assert load_file(file).keys() == {"model.a"}
+    assert read_notes(file) == {"sampler.queue.0": 3, "sampler.queue.1": 1, "sampler.pointer": 2}

@@ -141,7 +141,7 @@ def test_a_hub_that_goes_away_in_the_middle_is_told_and_what_came_is_kept(hub: L
 
 def test_an_altered_file_is_refused_and_removed(hub: LocalHub):
     hub.altered = True
-    with pytest.raises(WeightsError, match=r"model\.safetensors did not arrive as the hub announced it"):
+    with pytest.raises(WeightsError, match=r"model\.safetensors did not arrive as it was announced"):
         fetch(T5, endpoint=hub.url)
     assert store.fetched(model()) is None
     assert not [path for path in store.cache().rglob("*") if path.is_file() and path.stat().st_size == len(WEIGHTS)]
@@ -289,3 +289,51 @@ def test_a_licence_once_accepted_is_remembered_until_it_is_another(hub: LocalHub
     assert not store.accepted(model(CODEC))
     changed = replace(model(), licence="another")
     assert not store.accepted(changed)
+
+
+@pytest.fixture
+def elsewhere(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> tuple[LocalHub, dict[str, torch.Tensor]]:
+    """VGGish's file, with other numbers and their hash, where its publisher keeps it."""
+    tensors = {"features.0.weight": torch.randn(8, 1, 3, 3), "embeddings.0.weight": torch.randn(20, 30)}
+    file = io.BytesIO()
+    torch.save(tensors, file)
+    announced = replace(catalogue.get("vggish"), digest=hashlib.sha256(file.getvalue()).hexdigest()[:8])
+    others = [public for public in catalogue.PUBLIC if public.name != "vggish"]
+    monkeypatch.setattr(catalogue, "PUBLIC", (*others, announced))
+    hub.elsewhere["/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth"] = file.getvalue()
+    return hub, tensors
+
+
+def test_a_model_that_lies_elsewhere_arrives_and_becomes_safetensors(elsewhere, monkeypatch: pytest.MonkeyPatch):
+    hub, tensors = elsewhere
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    folder = fetch("vggish", endpoint=hub.url)
+    found = load_file(folder / "vggish-10086976.safetensors")
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+    assert hub.tokens
+    assert not any(hub.tokens)  # the hub's token stays with the hub
+    kept = store.fetched(catalogue.get("vggish"))
+    assert kept is not None
+    assert (kept.folder, [file.name for file in kept.arrived]) == (folder, ["vggish-10086976.pth"])
+    hub.requests.clear()
+    assert fetch("vggish", endpoint=hub.url) == folder
+    assert not hub.requests
+
+
+def test_what_lies_elsewhere_goes_on_where_it_stopped(elsewhere):
+    hub, tensors = elsewhere
+    hub.breaks_after, hub.drops = 700, 2  # the first is asked only how large the file is
+    folder = fetch("vggish", endpoint=hub.url)
+    assert load_file(folder / "vggish-10086976.safetensors").keys() == tensors.keys()
+    assert [asked for method, _, asked in hub.requests if method == "GET"] == [None, "bytes=0-", "bytes=700-"]
+
+
+def test_what_lies_elsewhere_is_checked(elsewhere):
+    hub, _ = elsewhere
+    hub.altered = True
+    with pytest.raises(WeightsError, match=r"vggish-10086976\.pth did not arrive"):
+        fetch("vggish", endpoint=hub.url)
+    hub.elsewhere.clear()
+    with pytest.raises(WeightsError, match="vggish was not fetched") as caught:
+        fetch("vggish", endpoint=hub.url)
+    assert "github.com/harritaylor/torchvggish" in str(caught.value)

@@ -41,7 +41,14 @@ def evaluate(
         str | None, typer.Option(help="Which, with commas between them. [default: all that the sets allow]")
     ] = None,
     embedding: Annotated[
-        str, typer.Option(help="What Fréchet distances are taken of: musicnn, a codec, a CLAP or a MuLan.")
+        str,
+        typer.Option(
+            help="What Fréchet distances are taken of: musicnn, vggish, pann-cnn14, m-a-p/MERT-v1-95M (:4 for its 4th"
+            " layer), a codec, a CLAP or a MuLan."
+        ),
+    ] = "musicnn",
+    labels: Annotated[
+        str, typer.Option(help="What tells the labels of kl: musicnn, pann-cnn14 or pann-cnn14-16k.")
     ] = "musicnn",
     joint: Annotated[
         str | None, typer.Option(help="CLAP or MuLan to compare clips with prompts. [default: mulan-mini]")
@@ -69,7 +76,7 @@ def evaluate(
     from toccata.evaluation.moments import load_statistics
     from toccata.evaluation.run import METRICS, evaluate
     from toccata.evaluation.sets import read_prompts, read_set, with_prompts
-    from toccata.hub import load_judge
+    from toccata.hub import load_judge, load_labeller
 
     chosen = [name.strip() for name in metrics.split(",") if name.strip()] if metrics is not None else None
     if chosen == [] or (unknown := [name for name in chosen or () if name not in METRICS]):
@@ -79,13 +86,14 @@ def evaluate(
     against = originals or load_statistics(reference)
     asked = read_prompts(prompts) if prompts else None
     ear = load_judge(embedding, device)
+    labeller = load_labeller(labels, device) if labels != "musicnn" else None
     listener = _joint(joint, device, chosen)
     if _is_set(generated):
         clips = read_set(Path(generated))
         clips = with_prompts(clips, asked) if asked else clips
     else:
         clips = _made_by(generated, originals, asked, seconds, count, seed, device)
-    result = evaluate(against, clips, ear, cache_folder() / "heard", progress, chosen, listener, seed)
+    result = evaluate(against, clips, ear, cache_folder() / "heard", progress, chosen, listener, seed, labeller)
     for problem in result.left_out:
         note(f"left out: {problem}")
     if result.left_out:

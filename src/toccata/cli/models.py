@@ -58,6 +58,8 @@ def show(
         from toccata.audio import stems
 
         config = stems.read_settings(folder)
+    elif public and public.url:
+        config = {"family": public.family, "sample_rate": public.sample_rate, "from": public.url}
     else:
         settings = public.files[0] if public else "config.json"
         config = published.read_settings(folder, settings) if found else checkpoint.read_config(folder)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from toccata.encoders import pann
 from toccata.encoders.bert import BertConfig, bert_base, bert_names, join_qkv, roberta_base
 from toccata.encoders.clap_pictures import FILLINGS, Pictures
 from toccata.encoders.htsat import HTSATConfig, htsat_base, htsat_tiny
@@ -64,14 +65,11 @@ _AUDIO_BOTH = {
     ".downsample.reduction.": ".merge.reduce.",
     ".downsample.norm.": ".merge.norm.",
 }
-_PANN_LAION = {f"conv_block{i + 1}.": f"blocks.{i}." for i in range(6)} | {
-    ".bn1.": ".norm1.",
-    ".bn2.": ".norm2.",
-    "fc1.": "out.",
+_PANN_LAION = {
+    **pann.NAMES,
     "mel_conv2d.": "detail.",
     "fusion_model.local_att.": "fusion.near.",
     "fusion_model.global_att.": "fusion.far.",
-    "bn0.": "norm_mel.",
 }
 _ENDS_TRANSFORMERS = {"_projection.linear1.": "_out.0.", "_projection.linear2.": "_out.2."}
 _ENDS_LAION = {"_projection.": "_out."}

@@ -14,6 +14,14 @@ from torch import Tensor, nn
 
 from toccata.encoders.htsat import CROPS, Fusion
 
+# What to replace, in turn, in the names that PANN's authors gave their weights.
+NAMES = {f"conv_block{i + 1}.": f"blocks.{i}." for i in range(6)} | {
+    ".bn1.": ".norm1.",
+    ".bn2.": ".norm2.",
+    "fc1.": "out.",
+    "bn0.": "norm_mel.",
+}
+
 
 @dataclass(frozen=True)
 class PANNConfig:

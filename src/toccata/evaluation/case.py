@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from toccata.evaluation import alignment
-from toccata.evaluation.ears import Embedding, JointJudge
+from toccata.evaluation.ears import Embedding, JointJudge, Labeller
 from toccata.evaluation.frechet import Limit, frechet_infinity, frechet_per_clip, frechet_spread
 from toccata.evaluation.hearing import Hearing, Judge
 from toccata.evaluation.intervals import bootstrap, wilson
@@ -39,7 +39,7 @@ class Score:
 @dataclass(frozen=True)
 class Case:
     """What is compared: ``reference`` is None where only its statistics are here; ``noise`` and ``silence`` are the
-    controls. ``statistics`` is None where no Fréchet distance is asked for."""
+    controls. ``statistics`` is None where no Fréchet distance is asked for, ``labeller`` where musicnn tells labels."""
 
     reference: Hearing | None
     generated: Hearing
@@ -49,6 +49,7 @@ class Case:
     statistics: Statistics | None = None
     joint: JointJudge | None = None
     seed: int = 0
+    labeller: Labeller | None = None
 
     def rng(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)

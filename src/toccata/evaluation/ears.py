@@ -13,6 +13,10 @@ from torch import Tensor
 from toccata.audio.chroma import HOP, N_FFT, chromagram, strongest
 from toccata.audio.resample import resample, to_channels
 from toccata.clip import Clip
+from toccata.encoders import pann_tagger, vggish
+from toccata.encoders.pann_tagger import PANNTagger
+from toccata.encoders.public_features import PublicFeatures
+from toccata.encoders.vggish import VGGish
 from toccata.errors import InputError
 from toccata.evaluation import guards, structure
 from toccata.evaluation.hearing import Found
@@ -25,6 +29,15 @@ _RESAMPLED = "mean of the channels, soxr HQ"
 
 class Embedding(Protocol):
     """A judge that finds ``rows_ND``: what Fréchet distances are taken of."""
+
+    @property
+    def recipe(self) -> dict[str, Any]: ...
+
+    def hear(self, clip: Clip) -> Found: ...
+
+
+class Labeller(Protocol):
+    """A judge that finds ``logits_V``: what the divergence of labels is taken of."""
 
     @property
     def recipe(self) -> dict[str, Any]: ...
@@ -100,9 +113,62 @@ class CodecJudge:
         wave_N = torch.from_numpy(mono(clip, self._rate))
         device = next(self._codec.parameters()).device
         latent_TD = self._codec.latents(wave_N[None, None].to(device))[0].cpu()
-        count = len(latent_TD) // self._frames
-        rows_ND = latent_TD[: count * self._frames].reshape(count, self._frames, -1).mean(1)
-        return {"rows_ND": rows_ND.numpy()}
+        return {"rows_ND": _each_second(latent_TD, self._frames).numpy()}
+
+
+class VGGishJudge:
+    """``rows_ND``: VGGish's embedding of every .96 seconds, as frechet-audio-distance takes it."""
+
+    def __init__(self, network: VGGish, name: str, weights_hash: str) -> None:
+        self._network = network
+        self.recipe = {
+            "embedding": name, "weights_sha256": weights_hash, "sample_rate": vggish.SAMPLE_RATE,
+            "resampling": _RESAMPLED, "window_seconds": vggish.WINDOW_SECONDS, "hop_seconds": vggish.WINDOW_SECONDS,
+            "width": network.config.width, "last_activation": "none", "postprocessing": "none",
+        }  # fmt: skip
+
+    def hear(self, clip: Clip) -> Found:
+        return {"rows_ND": self._network.listen(torch.from_numpy(mono(clip, vggish.SAMPLE_RATE))).numpy()}
+
+
+class PANNJudge:
+    """``rows_ND``: CNN14's embedding of equal parts of about ten seconds; ``logits_V``: of its labels, their mean."""
+
+    def __init__(self, network: PANNTagger, name: str, weights_hash: str) -> None:
+        self._network = network
+        self.recipe = {
+            "embedding": name, "weights_sha256": weights_hash, "sample_rate": network.sample_rate,
+            "resampling": _RESAMPLED, "window_seconds": pann_tagger.SECONDS, "hop_seconds": pann_tagger.SECONDS,
+            "windows": "equal parts of the whole clip, as near to that as they can be",
+            "width": network.tower.width, "of": "the first dense layer, after its ReLU",
+        }  # fmt: skip
+
+    def hear(self, clip: Clip) -> Found:
+        embedding_BD, logits_BV = self._network.listen(torch.from_numpy(mono(clip, self._network.sample_rate)))
+        return {"rows_ND": embedding_BD.numpy(), "logits_V": logits_BV.mean(0).numpy()}
+
+
+class FeatureJudge:
+    """``rows_ND``: features of one layer of MERT or w2v-BERT 2.0, the mean of each second."""
+
+    def __init__(self, features: PublicFeatures, name: str, weights_hash: str) -> None:
+        self._features, config = features, features.config
+        self.recipe = {
+            "embedding": name, "weights_sha256": weights_hash, "sample_rate": config.sample_rate,
+            "resampling": _RESAMPLED, "window_seconds": 1.0, "hop_seconds": 1.0, "layer": config.layer,
+            "heard_at_once_seconds": config.window_seconds,
+        }  # fmt: skip
+
+    def hear(self, clip: Clip) -> Found:
+        wave_N = torch.from_numpy(mono(clip, self._features.config.sample_rate))
+        feature_TD = torch.cat(list(self._features.windows(wave_N[None])), dim=1)[0].cpu()
+        return {"rows_ND": _each_second(feature_TD, round(self._features.config.frame_rate)).numpy()}
+
+
+def _each_second(x_TD: Tensor, frames: int) -> Tensor:
+    """The mean of ``frames`` at a time; of all, where resampling left a frame less than a second has."""
+    count = max(len(x_TD) // frames, 1)
+    return x_TD[: count * frames].reshape(count, -1, x_TD.shape[1]).mean(1)
 
 
 class SoundJudge:

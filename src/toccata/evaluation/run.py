@@ -15,7 +15,7 @@ from toccata.clip import Clip
 from toccata.errors import InputError
 from toccata.evaluation import asked, clip_scores, set_scores
 from toccata.evaluation.case import Case, Score, halves, stacked
-from toccata.evaluation.ears import ChromaJudge, Embedding, JointJudge, MusicnnJudge, PulseJudge, SoundJudge
+from toccata.evaluation.ears import ChromaJudge, Embedding, JointJudge, Labeller, MusicnnJudge, PulseJudge, SoundJudge
 from toccata.evaluation.frechet import LEAST_CLIPS, distance
 from toccata.evaluation.hearing import Hearing, Judge, Tell, listen
 from toccata.evaluation.moments import Statistics
@@ -83,23 +83,25 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     joint: JointJudge | None = None,
     seed: int = 0,
+    labeller: Labeller | None = None,
 ) -> Report:
     """Compare ``generated`` with ``reference``, by all metrics that these allow, or by those named.
 
-    What was heard is kept in the folder ``kept``. A clip without prompt or labels takes those of the reference clip
-    with its name. Raises ``InputError`` for a metric that was named and can't be told, and for too few clips.
+    What was heard is kept in the folder ``kept``. Labels are musicnn's without another ``labeller``. A clip without
+    prompt or labels takes those of the reference clip with its name. Raises ``InputError`` for a metric that was named
+    and can't be told, and for too few clips.
     """
     statistics = reference if isinstance(reference, Statistics) else None
     originals = [] if isinstance(reference, Statistics) else list(reference)
     ours = inherited(generated, originals)
-    wanted, notes = _wanted(metrics, None if statistics else originals, ours, joint)
-    judges = _judges(wanted, embedding, joint)
+    wanted, notes = _wanted(metrics, None if statistics else originals, ours, joint, labeller)
+    judges = _judges(wanted, embedding, joint, labeller)
     heard = []
     for label, items in (("listening to the reference", originals), ("listening to the clips", ours)):
         with progress(label) as tell:
             heard.append(listen(items, judges, kept, tell))
     noise, silence = (listen(items, judges, kept) for items in controls())
-    case = Case(None if statistics else heard[0], heard[1], noise, silence, embedding, None, joint, seed)
+    case = Case(None if statistics else heard[0], heard[1], noise, silence, embedding, None, joint, seed, labeller)
     _check_count(case, wanted)
     if _FRECHET & set(wanted):
         case = replace(
@@ -143,14 +145,18 @@ def controls() -> tuple[list[Item], list[Item]]:
 
 
 def _wanted(
-    metrics: Sequence[str] | None, reference: list[Item] | None, generated: list[Item], joint: JointJudge | None
+    metrics: Sequence[str] | None,
+    reference: list[Item] | None,
+    generated: list[Item],
+    joint: JointJudge | None,
+    labeller: Labeller | None,
 ) -> tuple[list[str], list[str]]:
     """The metrics to take, and a note for each that was not asked for by name and can't be told."""
     if unknown := [name for name in metrics or () if name not in METRICS]:
         raise InputError(f"there is no metric {unknown[0]!r}; choose from {', '.join(METRICS)}")
     wanted, notes = [], []
     for name in METRICS if metrics is None else dict.fromkeys(metrics):
-        why = why_not(name, reference, generated, joint)
+        why = why_not(name, reference, generated, joint, labeller)
         if why and metrics is not None:
             raise InputError(f"{name} can't be told: {why}")
         if why:
@@ -160,13 +166,19 @@ def _wanted(
     return wanted, notes
 
 
-def why_not(metric: str, reference: list[Item] | None, generated: list[Item], joint: JointJudge | None) -> str | None:
+def why_not(
+    metric: str,
+    reference: list[Item] | None,
+    generated: list[Item],
+    joint: JointJudge | None,
+    labeller: Labeller | None = None,
+) -> str | None:
     """Why a metric can't be told from these sets (``reference`` is None for statistics); None where it can."""
     match metric:
         case "kl" if reference is None:
             return "the reference is statistics only"
-        case "kl" if find_spec("musicnn") is None:
-            return "the judge musicnn is not installed (pip install --no-deps musicnn==0.1.0)"
+        case "kl" if labeller is None and find_spec("musicnn") is None:
+            return "the judge musicnn is not installed (pip install --no-deps musicnn==0.1.0, or --labels)"
         case "chroma" if len(pairs(generated, reference or [])) < 2:
             return "no two clips have the names of reference clips"
         case "text" if not all(item.prompt for item in generated):
@@ -182,16 +194,19 @@ def why_not(metric: str, reference: list[Item] | None, generated: list[Item], jo
     return None
 
 
-def _judges(wanted: Sequence[str], embedding: Embedding, joint: JointJudge | None) -> list[Judge]:
+def _judges(
+    wanted: Sequence[str], embedding: Embedding, joint: JointJudge | None, labeller: Labeller | None
+) -> list[Judge]:
     """Those whose verdict the metrics need; the sound itself is always looked at."""
     names = set(wanted)
     found: list[Judge] = [SoundJudge()]
     if names & (_FRECHET | {"diversity"}):
         found.append(embedding)
-    if "kl" in names and embedding.recipe["embedding"] != "musicnn":
-        found.append(MusicnnJudge())
-    elif "kl" in names and embedding not in found:
-        found.append(embedding)
+    if "kl" in names:
+        labeller = labeller or MusicnnJudge()
+        # What hears both is listened to once.
+        if not (embedding in found and embedding.recipe == labeller.recipe):
+            found.append(labeller)
     if "text" in names and joint:
         found.append(joint)
     if "chroma" in names:

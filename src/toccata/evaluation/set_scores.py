@@ -73,7 +73,8 @@ def frechet_clips(case: Case) -> Iterator[Score]:
 def label_divergence(case: Case) -> Iterator[Score]:
     """Paired where names pair; and of both sets' mean labels."""
     assert case.reference is not None
-    judge = MusicnnJudge()
+    judge = case.labeller or MusicnnJudge()
+    by = judge.recipe["embedding"]
     target_NV, ours_NV = (stacked(hearing, judge, "logits_V") for hearing in (case.reference, case.generated))
     noise_V, silence_V = (stacked(hearing, judge, "logits_V").mean(0) for hearing in (case.noise, case.silence))
     if found := pairs(case.generated.items, case.reference.items):
@@ -84,7 +85,7 @@ def label_divergence(case: Case) -> Iterator[Score]:
             "noise": float(softmax_kl(target_NV[its], noise_V).mean()),
             "silence": float(softmax_kl(target_NV[its], silence_V).mean()),
         }
-        how = "mean KL(reference clip || its generated clip) of musicnn's tags, as audiocraft takes it of PaSST's"
+        how = f"mean KL(reference clip || its generated clip) of {by}'s tags, as audiocraft takes it of PaSST's"
         yield mean_score("KL of labels, pairs", values, "lower", how, case, "nats", controls)
     one, other = halves(len(target_NV), case.rng())
     whole_V = target_NV.mean(0)
@@ -95,7 +96,7 @@ def label_divergence(case: Case) -> Iterator[Score]:
     }
     draws = case.rng().integers(len(ours_NV), size=(500, len(ours_NV)))
     low, high = np.percentile([softmax_kl(whole_V, ours_NV[drawn].mean(0)) for drawn in draws], (2.5, 97.5))
-    how = "KL(reference || generated) of musicnn's tags, the softmax of each set's mean logits"
+    how = f"KL(reference || generated) of {by}'s tags, the softmax of each set's mean logits"
     value = float(softmax_kl(whole_V, ours_NV.mean(0)))
     yield Score("KL of labels, sets", value, len(ours_NV), "lower", how, "nats", float(low), float(high), controls)
 

@@ -1,7 +1,7 @@
 """The public models that toccata can fetch: what each is, how large, and under which licence.
 
-Sizes are those of the files that are fetched, rounded. Licences are what the models' pages on the hub state; where a
-page states none, ``note`` says so.
+Sizes are those of the files that are fetched, rounded; vggish's is that of its numbers, four bytes each. Licences are
+what the models' pages state; where a page states none, ``note`` says so.
 """
 
 import difflib
@@ -14,12 +14,14 @@ _LINKS = {
     "CC-BY-NC-4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
     "MIT": "https://opensource.org/license/mit",
     "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+    "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
     "Stability-AI-Community": "https://stability.ai/community-license-agreement",
 }
 _SENTENCES = {
     "CC-BY-NC-4.0": "Free to use and change with attribution, but not commercially.",
     "MIT": "Free for any use, with its notice.",
     "Apache-2.0": "Free for any use, with its notice.",
+    "CC-BY-4.0": "Free for any use, with attribution.",
     "Stability-AI-Community": "Free to use and change, also in business up to 1 million US dollars of revenue a year.",
 }
 
@@ -31,6 +33,9 @@ class Public:
     ``size`` in bytes, ``sample_rate`` in Hz; ``files`` are needed besides the weights. ``weights`` is a regular
     expression for the names of the weights files, where they are not those that transformers gives. Where ``supported``
     is False, toccata knows the model but cannot read it.
+
+    A model that does not lie on the hub has ``url``, of its one file; ``digest`` is what the SHA-256 of that file
+    begins with, as far as its publisher or others who have it tell, and ``home`` the page that tells of it.
     """
 
     name: str
@@ -42,10 +47,13 @@ class Public:
     note: str = ""
     weights: str = ""
     supported: bool = True
+    url: str = ""
+    digest: str = ""
+    home: str = ""
 
     @property
     def page(self) -> str:
-        return PAGE + self.name
+        return self.home or PAGE + self.name
 
     def terms(self) -> str:
         """The licence in a few lines, as it is shown before the first use."""
@@ -65,6 +73,7 @@ _DIFFUSERS = (
     "tokenizer/tokenizer_config.json",
 )  # fmt: skip
 _NONE, _STABILITY = "not stated", "Stability-AI-Community"
+_JUDGE = "it judges music for toccata evaluate, and makes none"
 _GATED = "its publisher asks for consent on its page before it can be fetched"
 
 
@@ -74,6 +83,14 @@ def _musicgen(name: str, size: float) -> Public:
 
 def _clap(name: str, size: float) -> Public:
     return Public(f"laion/{name}", "clap", "Apache-2.0", round(size * 1e6), 48_000, _CLAP)
+
+
+def _pann(name: str, file: str, size: int, sample_rate: int, digest: str) -> Public:
+    record = "https://zenodo.org/records/3987831"
+    return Public(
+        name, "pann", "CC-BY-4.0", size, sample_rate, (), note=_JUDGE,
+        url=f"{record}/files/{file}", digest=digest, home=record,
+    )  # fmt: skip
 
 
 PUBLIC = (
@@ -127,6 +144,20 @@ PUBLIC = (
         "adefossez/HTDemucs", "demucs", "MIT", 84_000_000, 44_100, ("htdemucs.yaml",),
         note="melodies go through it where its package is here too: pip install 'toccata[separation]'",
         weights=r"[0-9a-f]{8}\.safetensors",
+    ),
+    Public(
+        "vggish", "vggish", "Apache-2.0", 289_000_000, 16_000, (),
+        note=f"{_JUDGE}; Google's weights, ported to torch; the files beside them, not a page, name the licence",
+        url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
+        digest="10086976", home="https://github.com/harritaylor/torchvggish",
+    ),
+    _pann(
+        "pann-cnn14", "Cnn14_mAP%3D0.431.pth", 327_428_481, 32_000,
+        "0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31",
+    ),
+    _pann(
+        "pann-cnn14-16k", "Cnn14_16k_mAP%3D0.438.pth", 358_668_570, 16_000,
+        "e2ee543a27919542c2ea03eabaa70b24dcd4e6c8e05621de6b67a94e4c5058e6",
     ),
 )  # fmt: skip
 ALIASES = {"t5-base": "google-t5/t5-base"}

@@ -1,5 +1,7 @@
 """Fetches a public model from the hub, once: only the files needed, whole, checked, and going on where it stopped.
 
+The few that lie elsewhere are fetched from there in the same way.
+
 What the hub's library keeps in its cache is shared with it: a file lies in ``blobs`` under its hash, and a commit's
 folder links to it. This module fills ``blobs`` itself, because the library begins a file of gigabytes anew each time.
 """
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from toccata.errors import InputError, ToccataError, WeightsError
 from toccata.version import __version__
@@ -29,7 +32,10 @@ _WAIT = 30.0
 
 @dataclass(frozen=True)
 class _Remote:
-    """A file on the hub: ``digest`` is its SHA-256, or, for a small one, git's hash of it."""
+    """A file on the hub: ``digest`` is its SHA-256, or, for a small one, git's hash of it.
+
+    Of a file that lies elsewhere it is what the SHA-256 begins with.
+    """
 
     name: str
     size: int
@@ -59,6 +65,11 @@ class _Source:
     def part(self, file: _Remote) -> Path:
         return self.blobs / f"{file.digest}.toccata.incomplete"
 
+    def url(self, file: _Remote) -> str:
+        if self.model.url:
+            return _elsewhere(self.model, self.endpoint)
+        return _library().hf_hub_url(self.model.name, file.name, revision=self.commit, endpoint=self.endpoint)
+
 
 def fetch(name: str, progress: Progress | None = None, endpoint: str | None = None) -> Path:
     """The folder of the public model ``name``, with its weights as safetensors; fetched unless it is here already.
@@ -79,7 +90,7 @@ def fetch(name: str, progress: Progress | None = None, endpoint: str | None = No
 
 
 def _fetch(model: Public, progress: Progress, endpoint: str | None) -> store.Fetched:
-    commit, files = _needed(model, endpoint)
+    commit, files = _announced(model, endpoint) if model.url else _needed(model, endpoint)
     source = _Source(model, commit, endpoint)
     source.blobs.mkdir(exist_ok=True)
     _check_room(source, files)
@@ -131,6 +142,21 @@ def _needed(model: Public, endpoint: str | None) -> tuple[str, list[_Remote]]:
     return info.sha, files
 
 
+def _announced(model: Public, endpoint: str | None) -> tuple[str, list[_Remote]]:
+    """The one file of a model that does not lie on the hub; what is known of its hash stands for the commit."""
+    with _answer(model, _elsewhere(model, endpoint)) as response:
+        size = int(response.headers.get("Content-Length", 0))
+    if not size:
+        raise WeightsError(f"{model.page} does not say how large its file is; try again later")
+    return model.digest, [_Remote(unquote(Path(urlsplit(model.url).path).name), size, model.digest)]
+
+
+def _elsewhere(model: Public, endpoint: str | None) -> str:
+    """Where the model's file lies, or would lie at a mirror of that place, the ``endpoint``."""
+    parts = urlsplit(model.url)
+    return model.url if endpoint is None else f"{endpoint.rstrip('/')}{parts.path}"
+
+
 def _weights(model: Public, there: set[str]) -> list[str]:
     """Those that the catalogue describes; else safetensors, else pickles; whole, else in shards with their index."""
     if own := [name for name in sorted(there) if re.fullmatch(model.weights, name)]:
@@ -161,10 +187,9 @@ def _check_room(source: _Source, files: list[_Remote]) -> None:
 def _receive(source: _Source, file: _Remote, tell: Callable[[int], None]) -> None:
     """Fill ``file``'s part until it is whole; a broken connection is taken up again while every try adds something."""
     part = source.part(file)
-    url = _library().hf_hub_url(source.model.name, file.name, revision=source.commit, endpoint=source.endpoint)
     while (here := _size(part)) < file.size:
         try:
-            _receive_more(url, part, here, tell)
+            _receive_more(source, file, here, tell)
         except Exception as error:
             if not _of_http(error) or _size(part) <= here:
                 raise
@@ -172,33 +197,46 @@ def _receive(source: _Source, file: _Remote, tell: Callable[[int], None]) -> Non
             raise WeightsError(f"{source.model.page} sent less of {file.name} than it announced; try again later")
 
 
-def _receive_more(url: str, part: Path, here: int, tell: Callable[[int], None]) -> None:
-    utils = _library().utils
-    headers = utils.build_hf_headers(library_name="toccata", library_version=__version__)
-    headers |= {"Accept-Encoding": "identity", "Range": f"bytes={here}-"}
-    with utils.http_stream_backoff(
-        "GET", url, headers=headers, timeout=_WAIT, retry_on_exceptions=(), retry_on_status_codes=(429,)
-    ) as response:
-        utils.hf_raise_for_status(response)
+def _receive_more(source: _Source, file: _Remote, here: int, tell: Callable[[int], None]) -> None:
+    with _answer(source.model, source.url(file), {"Range": f"bytes={here}-"}) as response:
         goes_on = response.status_code == 206
-        with part.open("ab" if goes_on else "wb") as out:
+        with source.part(file).open("ab" if goes_on else "wb") as out:
             for chunk in response.iter_bytes():
                 out.write(chunk)
                 tell(out.tell())
 
 
+@contextmanager
+def _answer(model: Public, url: str, asked: dict[str, str] | None = None) -> Iterator[Any]:
+    """What the server has to say to ``asked``, its body not read yet."""
+    utils = _library().utils
+    token = False if model.url else None  # the hub's token is nobody else's business
+    headers = utils.build_hf_headers(token=token, library_name="toccata", library_version=__version__)
+    headers |= {"Accept-Encoding": "identity", **(asked or {})}
+    with utils.http_stream_backoff(
+        "GET", url, headers=headers, timeout=_WAIT, retry_on_exceptions=(), retry_on_status_codes=(429,)
+    ) as response:
+        utils.hf_raise_for_status(response)
+        yield response
+
+
 def _checked(path: Path, file: _Remote) -> store.File:
     """The file at ``path``; removed, with a ``WeightsError``, where it is not what the hub announced."""
     sha256 = _sha256(path)
-    if _size(path) != file.size or file.digest != (sha256 if len(file.digest) == 64 else _git_hash(path)):
+    found = _git_hash(path) if len(file.digest) == 40 else sha256[: len(file.digest)]
+    if _size(path) != file.size or found != file.digest:
         path.resolve().unlink()
         path.unlink(missing_ok=True)
-        raise WeightsError(f"{file.name} did not arrive as the hub announced it (its hash differs); pull it again")
+        raise WeightsError(f"{file.name} did not arrive as it was announced (its hash differs); pull it again")
     return store.File(file.name, file.size, sha256)
 
 
 def _link(source: _Source, file: _Remote) -> None:
     """Let the hub's library put the file, which it finds in ``blobs``, into the commit's folder."""
+    if source.model.url:
+        source.folder.mkdir(parents=True, exist_ok=True)
+        (source.blobs / file.digest).replace(source.folder / file.name)
+        return
     linked = _library().hf_hub_download(
         source.model.name, file.name, revision=source.commit, cache_dir=store.cache(), endpoint=source.endpoint
     )
@@ -241,6 +279,7 @@ def _library() -> Any:
 def _explained(model: Public) -> Iterator[None]:
     """Turn what can go wrong at the hub, on the way and on the disk into a ``WeightsError`` that says what to do."""
     errors = _library().errors
+    who = urlsplit(model.url).netloc or "the hub"
     log_in = "log in with `hf auth login` (or set HF_TOKEN)"
     try:
         yield
@@ -255,11 +294,15 @@ def _explained(model: Public) -> Iterator[None]:
         why = "HF_HUB_OFFLINE is set; unset it to fetch, or pull on another machine and copy its folder"
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
-        refused = f"the hub refuses it ({status}); {log_in} anew, or wait for your access to {model.page}"
-        why = refused if status in (401, 403) else f"the hub answered with the error {status}; try again later"
+        refused = f"{who} refuses it ({status}); {log_in} anew, or wait for your access to {model.page}"
+        why = (
+            refused
+            if status in (401, 403)
+            else f"{who} answered with the error {status}; try again later, or look at {model.page}"
+        )
     except OSError as error:
         if error.errno is None or isinstance(error, ConnectionError):
-            why = _unreachable(error)
+            why = _unreachable(who, error)
         elif error.errno == errno.ENOSPC:
             why = f"the disk of {store.cache()} is full; make room and pull again, what has arrived is kept"
         else:
@@ -267,7 +310,7 @@ def _explained(model: Public) -> Iterator[None]:
     except Exception as error:
         if not _of_http(error):
             raise
-        why = _unreachable(error)
+        why = _unreachable(who, error)
     raise WeightsError(f"{model.name} was not fetched: {why}") from None
 
 
@@ -276,6 +319,6 @@ def _of_http(error: Exception) -> bool:
     return type(error).__module__.startswith(("httpx", "httpcore"))
 
 
-def _unreachable(error: Exception) -> str:
+def _unreachable(who: str, error: Exception) -> str:
     kind = type(error).__name__
-    return f"the hub cannot be reached ({kind}); check the network and pull again, what has arrived is kept"
+    return f"{who} cannot be reached ({kind}); check the network and pull again, what has arrived is kept"

@@ -57,6 +57,17 @@ def read_file(
         raise WeightsError(f"{path} is damaged or incomplete ({error}); fetch the model again") from None
 
 
+def only_file(folder: Path) -> Path:
+    """The one safetensors file in ``folder``, as a model has that came as one checkpoint, without a configuration.
+
+    Raises ``WeightsError`` where there is none, or more than one.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) != 1:
+        raise WeightsError(f"{folder} holds {len(files)} safetensors files, not the one of the model; fetch it again")
+    return files[0]
+
+
 def sha256(folder: Path) -> str:
     """One hash over config.json and every weights file, in name order, as ``checkpoint.sha256``."""
     return sha256_of([folder / "config.json", *sorted(_files(folder))])

@@ -45,6 +45,8 @@ def read(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     with torch.serialization.safe_globals(stand_ins()):
         found = torch.load(source, map_location="cpu", weights_only=True, mmap=stored)
     for name, value in values(found):
+        if isinstance(value, Array):
+            continue
         if name in tensors or name in notes:
             raise Refused(f"it has two values named {name!r}")
         (tensors if isinstance(value, torch.Tensor) else notes)[name] = value
@@ -71,10 +73,26 @@ def number(dtype: Any, data: Any = None) -> int | float | bool:
         raise Refused("it holds a number that is damaged") from None
 
 
+class Array:
+    """Stands in for numpy's arrays, whose numbers are let go: they are of a trainer's state, not of a model."""
+
+    def __init__(self, *_: Any) -> None:
+        """Whatever its kind."""
+
+    def __setstate__(self, _: Any) -> None:
+        """Its shape and numbers."""
+
+
+def array(*_: Any) -> Array:
+    """Stands in for the function that pickles of arrays begin with."""
+    return Array()
+
+
 def stand_ins() -> list[Any]:
     """What is made in place of what a pickle names, so that nothing of numpy runs on what a file says."""
-    scalars = [(number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    return [(Dtype, "numpy.dtype"), *scalars]
+    of_cores = [(number, "scalar"), (array, "_reconstruct")]
+    named = [(made, f"numpy.{core}.multiarray.{name}") for core in ("core", "_core") for made, name in of_cores]
+    return [(Dtype, "numpy.dtype"), (Array, "numpy.ndarray"), *named]
 
 
 def limit(size: int) -> None:

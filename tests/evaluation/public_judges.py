@@ -1,0 +1,74 @@
+"""VGGish's and CNN14's published files, of narrow networks with random weights, and pulling them on this machine."""
+
+import hashlib
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.weights.local_hub import serving
+from toccata.encoders.vggish import VGGish, VGGishConfig
+from toccata.weights import catalogue, store
+from toccata.weights.fetch import fetch
+
+MELS = {16_000: (512, 160, 50, 8000), 32_000: (1024, 320, 50, 14_000)}
+PLACES = {
+    "vggish": "/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
+    "pann-cnn14": "/records/3987831/files/Cnn14_mAP%3D0.431.pth",
+    "pann-cnn14-16k": "/records/3987831/files/Cnn14_16k_mAP%3D0.438.pth",
+}
+
+
+def cnn14(rate: int) -> dict[str, torch.Tensor]:
+    """A narrow CNN14's random weights as its authors name them, with the front end that lies beside them."""
+    random = torch.Generator().manual_seed(0)
+    n_fft, widths = MELS[rate][0], (1, 4, 6, 8, 10, 12, 14)
+    made = {
+        "spectrogram_extractor.stft.conv_real.weight": torch.zeros(n_fft // 2 + 1, 1, n_fft),
+        "spectrogram_extractor.stft.conv_imag.weight": torch.zeros(n_fft // 2 + 1, 1, n_fft),
+        "logmel_extractor.melW": torch.zeros(n_fft // 2 + 1, 64),
+        "fc1.weight": torch.randn(14, 14, generator=random), "fc1.bias": torch.randn(14, generator=random),
+        "fc_audioset.weight": torch.randn(9, 14, generator=random),
+        "fc_audioset.bias": torch.randn(9, generator=random),
+    }  # fmt: skip
+    norms = {"bn0": 64}
+    for i in range(1, 7):
+        for k, width in ((1, widths[i - 1]), (2, widths[i])):
+            made[f"conv_block{i}.conv{k}.weight"] = 0.3 * torch.randn(widths[i], width, 3, 3, generator=random)
+            norms[f"conv_block{i}.bn{k}"] = widths[i]
+    for name, width in norms.items():
+        for part, offset in (("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)):
+            made[f"{name}.{part}"] = offset + 0.3 * torch.rand(width, generator=random)
+        made[f"{name}.num_batches_tracked"] = torch.tensor(3)
+    return made
+
+
+def published(name: str) -> bytes:
+    """The file as it is published."""
+    torch.manual_seed(0)
+    if name == "vggish":
+        saved = VGGish(VGGishConfig((4, 6, 8, 8, 10, 12), 20, 7)).state_dict()
+    else:
+        sampler = {"indexes_per_class": [np.arange(5)], "queue": [2]}
+        saved = {"iteration": 1, "model": cnn14(catalogue.get(name).sample_rate or 0), "sampler": sampler}
+    file = io.BytesIO()
+    torch.save(saved, file)
+    return file.getvalue()
+
+
+def pull(name: str, monkeypatch: pytest.MonkeyPatch) -> store.Fetched:
+    """Fetch it by its name from a mirror of the place where the real one lies."""
+    library = pytest.importorskip("huggingface_hub")
+    data = published(name)
+    said = replace(catalogue.get(name), digest=hashlib.sha256(data).hexdigest())
+    monkeypatch.setattr(catalogue, "PUBLIC", (*(model for model in catalogue.PUBLIC if model.name != name), said))
+    with serving() as mirror:
+        mirror.elsewhere[PLACES[name]] = data
+        fetch(name, endpoint=mirror.url)
+    library.close_session()
+    store.accept(said)
+    found = store.fetched(said)
+    assert found is not None
+    return found
