@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 _MEAN, _SPREAD = -5.0, 3.5  # of the logarithm of band music's mels, about
+_LOUDEST = 7.0  # logarithm of a mel
 
 
 def _hz_to_mel(hz: float) -> float:
@@ -95,5 +96,5 @@ def normal_log_mel(wave_BN: Tensor, sample_rate: int, n_fft: int, hop: int, band
 
 
 def mels_of_normal(normal_BTM: Tensor) -> Tensor:
-    """``normal_log_mel`` undone as far as the mel magnitudes: (B, M, T)."""
-    return (normal_BTM.transpose(1, 2) * _SPREAD + _MEAN).exp()
+    """``normal_log_mel`` undone as far as the mel magnitudes: (B, M, T); louder than any music is cut to that."""
+    return (normal_BTM.transpose(1, 2) * _SPREAD + _MEAN).clamp(max=_LOUDEST).exp()
