@@ -12,7 +12,7 @@ RATE, N_FFT, HOP = 24000, 512, 128
 
 def tones():
     time_N = np.arange(6000) / RATE
-    return sum(np.sin(2 * np.pi * f * time_N + f) for f in (220, 330, 1500)).astype(np.float32) * 0.2
+    return np.sum([np.sin(2 * np.pi * f * time_N + f) for f in (220, 330, 1500)], axis=0).astype(np.float32) * 0.2
 
 
 def test_griffin_lim_is_librosas():

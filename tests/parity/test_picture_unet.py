@@ -23,7 +23,7 @@ TOP = {
 
 
 def their_unet(sizes: PictureUNetSizes) -> Any:
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     down = tuple("CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in sizes.attentions)
     up = tuple("CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in sizes.attentions[::-1])

@@ -1,7 +1,7 @@
 """Riffusion whole, on small random weights: exact lengths, seeds, streams, continuation, bad input, files."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ from toccata.models.riffusion.config import RiffusionConfig, RiffusionSampling
 from toccata.models.riffusion.network import RiffusionNetwork, picture_of
 from toccata.models.riffusion.pipeline import Riffusion, load_pipeline, save_riffusion
 from toccata.nn.picture_unet import PictureUNetSizes
-from toccata.weights import checkpoint
 
 RATE = 4000  # a window is 1.5 s
 CONFIG = RiffusionConfig(
@@ -85,7 +84,7 @@ def test_streamed_it_is_the_same_in_parts_and_tells_every_step(model):
 
 def test_the_sound_of_a_picture_in_parts_has_that_picture(model, monkeypatch):
     time_N = torch.arange(4 * RATE + 64) / RATE
-    wave_BN = sum(torch.sin(2 * torch.pi * f * time_N) for f in (300, 440, 1000))[None] * 0.2
+    wave_BN = torch.stack([torch.sin(2 * torch.pi * f * time_N) for f in (300, 440, 1000)]).sum(0)[None] * 0.2
     picture_BMT = picture_of(wave_BN, CONFIG).transpose(1, 2)
     monkeypatch.setattr(model, "_pictures", lambda asked, past, generator: picture_BMT.split(96, dim=-1))
     parts = [torch.from_numpy(clip.samples) for clip in model.stream("calm piano", 4.0, 7)]
@@ -192,11 +191,19 @@ def test_in_half_the_bits_it_plays_nearly_the_same_pictures(folder):
     assert (made - expected).norm() < 0.05 * expected.norm()
 
 
-def test_a_folder_that_is_none_is_told(folder):
-    config, tensors = checkpoint.load(folder)
-    checkpoint.save(folder, {**config, "family": "mousai"}, tensors)
-    with pytest.raises(WeightsError, match="not Riffusion"):
+def test_wrong_folders_and_precisions_are_told(folder):
+    with pytest.raises(InputError, match="Riffusion does not run in 'int8'"):
+        load_pipeline(folder, "cpu", "int8")
+    network = small()
+    save_riffusion(folder, network, text="google-t5/t5-base")
+    with pytest.raises(WeightsError, match="toccata models pull google-t5/t5-base"):
         load_pipeline(folder)
-    checkpoint.save(folder, {**config, "riffusion": {**asdict(CONFIG), "colour": 3}}, tensors)
-    with pytest.raises(WeightsError, match="does not describe"):
+    save_riffusion(folder, network, text="text-mini", riffusion={"frames": 3})
+    with pytest.raises(WeightsError, match="does not describe a Riffusion"):
+        load_pipeline(folder)
+    save_riffusion(folder, network, text="text-mini", riffusion=asdict(replace(CONFIG, text_tokens=9)))
+    with pytest.raises(WeightsError, match="of another model"):
+        load_pipeline(folder)
+    save_riffusion(folder, network, text="text-mini", family="mousai")
+    with pytest.raises(WeightsError, match="not Riffusion"):
         load_pipeline(folder)
