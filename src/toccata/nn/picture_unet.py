@@ -136,10 +136,7 @@ class Block(nn.Module):
 
 
 class Level(nn.Module):
-    """One level with all that lie below it; ``outside`` is the width of what it reads and of what it gives back.
-
-    What it gives back has the width of its own channels.
-    """
+    """One level with all that lie below it: from the channels of the level above to its own."""
 
     def __init__(self, sizes: PictureUNetSizes, depth: int = 0) -> None:
         super().__init__()
