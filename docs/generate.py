@@ -27,6 +27,8 @@ from toccata.models.mousai import config as mousai
 from toccata.models.mousai.network import MousaiNetwork
 from toccata.models.musicgen import config as musicgen
 from toccata.models.musicgen.network import MusicGenNetwork
+from toccata.models.riffusion import config as riffusion
+from toccata.models.riffusion.network import RiffusionNetwork
 from toccata.weights import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,6 +56,7 @@ _FAMILIES: dict[str, tuple[tuple[Any, ...], Any]] = {
     "autoencoder": ((autoencoder.mini, autoencoder.half, autoencoder.full), autoencoder.Autoencoder),
     "magnitude": ((magnitude.mini, magnitude.full), magnitude.MagnitudeAutoencoder),
     "mousai": ((mousai.mini, mousai.full), MousaiNetwork),
+    "riffusion": ((riffusion.mini,), RiffusionNetwork),
 }
 _ORIGINS = {
     "recipe": "Recipe",

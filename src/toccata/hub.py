@@ -127,6 +127,10 @@ def load(name: str = DEFAULT, device: str = "auto", precision: str = "auto") -> 
             from toccata.models.mousai.pipeline import load_pipeline
 
             return load_pipeline(folder, device, precision)
+        case "riffusion":
+            from toccata.models.riffusion.pipeline import load_pipeline
+
+            return load_pipeline(folder, device, precision)
         case "stable-audio, published":
             from toccata.models.stable_audio.public import load_public
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 _MEAN, _SPREAD = -5.0, 3.5  # of the logarithm of band music's mels, about
+_LOUDEST = 7.0  # logarithm of a mel
 
 
 def _hz_to_mel(hz: float) -> float:
@@ -92,3 +93,8 @@ def log_mel(wave_BN: Tensor, sample_rate: int, n_fft: int, hop: int, bands: int,
 def normal_log_mel(wave_BN: Tensor, sample_rate: int, n_fft: int, hop: int, bands: int) -> Tensor:
     """``log_mel`` of music, of about zero mean and unit size: (B, T, M), T = N // hop + 1."""
     return (log_mel(wave_BN, sample_rate, n_fft, hop, bands).transpose(1, 2) - _MEAN) / _SPREAD
+
+
+def mels_of_normal(normal_BTM: Tensor) -> Tensor:
+    """``normal_log_mel`` undone as far as the mel magnitudes: (B, M, T); louder than any music is cut to that."""
+    return (normal_BTM.transpose(1, 2) * _SPREAD + _MEAN).clamp(max=_LOUDEST).exp()

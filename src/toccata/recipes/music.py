@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +22,25 @@ from toccata.encoders.text import TextEncoder
 from toccata.errors import InputError
 
 HELD_OUT_SEED = 10_000
+
+
+class Reading(Protocol):
+    """What a recipe says of its music: where it comes from and how fast shards follow; see ``MusicRecipe``."""
+
+    @property
+    def mels(self) -> Path: ...
+    @property
+    def manifest(self) -> Path | None: ...
+    @property
+    def preset(self) -> str: ...
+    @property
+    def first_shards(self) -> int: ...
+    @property
+    def steps_per_shard(self) -> int: ...
+    @property
+    def held_out_shards(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,7 @@ class Source:
         return [p for index in self.held_out_shards for p in pieces(self.held_out.read(index))]
 
 
-def shards_of(recipe: MusicRecipe, front: Front, captioned: bool, words: TextEncoder | None = None) -> Source:
+def shards_of(recipe: Reading, front: Front, captioned: bool, words: TextEncoder | None = None) -> Source:
     """Stores of shards, apart for each front: the band's, or the manifest's.
 
     ``captioned`` asks a caption of each row of a manifest; else none is read. Raises ``InputError`` for captions of
@@ -132,5 +151,5 @@ def manifest_shard(index: int, rows: list[ManifestRow], front: Front) -> Shard:
     return front.shard(manifest_waves(rows[index * PIECES : (index + 1) * PIECES], front.sample_rate))
 
 
-def newest_shard(recipe: MusicRecipe, source: Source, step: int) -> int:
+def newest_shard(recipe: Reading, source: Source, step: int) -> int:
     return min(recipe.first_shards + step // recipe.steps_per_shard, source.count - 1)
