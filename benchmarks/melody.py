@@ -92,7 +92,8 @@ def _chosen(model: Any, sung: Sequence[Tune], calibration: int) -> Iterator[Figu
     shares = {}
     for told in (True, False):
         clips = _clips(model, judged, told)
-        fits = np.array([[probes[tune.family](features(clip)[0]) for clip in clips] for tune in judged], float)
+        seen = [features(clip)[0] for clip in clips]
+        fits = np.array([[probes[tune.family](clip_D) for clip_D in seen] for tune in judged], float)
         n = len(judged)
         shares[told] = float(np.diag(fits).mean()), float((fits.sum() - np.trace(fits)) / max(fits.size - n, 1))
     yield compared("instrument family of the text, with a melody", *_with(shares, judged))
