@@ -80,9 +80,9 @@ def built(device: str) -> Mousai:
 
 
 def text_step(model: Mousai, sizes: Sizes) -> Callable[[], Any]:
-    network, tokens_BLW = model.network, model.tokens("any", None, True)
-    latent_BTD = torch.randn(2, sizes.frames, model.codec.config.latent).to(tokens_BLW)
-    return lambda: network(latent_BTD, torch.full((2,), 0.5, device=latent_BTD.device), tokens_BLW)
+    network, tokens_BLW = model.network, model.network.told_by(model.text, "any", None, True)
+    latent_BDT = torch.randn(2, model.codec.config.latent, sizes.frames).to(tokens_BLW)
+    return lambda: network(latent_BDT, torch.full((2,), 0.5, device=latent_BDT.device), tokens_BLW)
 
 
 def decoder_step(model: Mousai, sizes: Sizes) -> Callable[[], Any]:

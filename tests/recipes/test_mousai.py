@@ -110,9 +110,9 @@ def test_crops_of_long_pieces_are_told_their_part_and_short_ones_end_in_silence(
     codec = load_magnitude(recipe.codec)
     draw = mousai.sampler(recipe, 100, codec, mousai.latent_store(recipe, 1).read, 16)
     batch, silence_TD = draw(0), codec.encode(torch.zeros(1, 2, 6400))[0]
-    assert torch.equal(batch.latent_BTD, draw(0).latent_BTD)
+    assert torch.equal(batch.latent_BDT, draw(0).latent_BDT)
     assert set(batch.captions) == {"piano, 1 of 2", "piano, 2 of 2", "drums"}
-    for latent_TD, text in zip(*batch, strict=True):
+    for latent_TD, text in zip(batch.latent_BDT.mT, batch.captions, strict=True):
         first = round(latent_TD[0, 0].item() * 100)
         if text == "drums":
             assert first == 150

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude
 from toccata.data.shards import Shard, ShardStore, made_ahead
-from toccata.encoders.readers import TextReader, load_reader
+from toccata.encoders.readers import load_reader
 from toccata.errors import InputError
 from toccata.models.mousai.config import full, mini
-from toccata.models.mousai.network import MousaiNetwork, diffusion_loss
+from toccata.models.mousai.network import MousaiNetwork
 from toccata.models.mousai.pipeline import save_mousai
+from toccata.models.worded import captioned_loss
 from toccata.recipes import stereo
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
@@ -64,9 +65,9 @@ class MousaiRecipe:
 
 
 class Batch(NamedTuple):
-    """Crops of B pieces: latent_BTD, and what each is told."""
+    """Crops of B pieces: latent_BDT, and what each is told."""
 
-    latent_BTD: Tensor
+    latent_BDT: Tensor
     captions: list[str]
 
 
@@ -99,7 +100,8 @@ def train(recipe: MousaiRecipe) -> None:
         while step < recipe.steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
             with fast_products(recipe.device):
-                loss = loss_of(network, text, draw(step), generator)
+                batch = draw(step)
+                loss = captioned_loss(network, batch.latent_BDT, text, batch.captions, generator)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             for group in optimiser.param_groups:
@@ -113,19 +115,13 @@ def train(recipe: MousaiRecipe) -> None:
             last = step == recipe.steps or time.monotonic() > deadline
             if step % 250 == 0 or last:
                 with averaged(network, ema), torch.no_grad():
-                    heard = loss_of(network, text, held_out, torch.Generator().manual_seed(0))
+                    same = torch.Generator().manual_seed(0)
+                    heard = captioned_loss(network, held_out.latent_BDT, text, held_out.captions, same)
                 print(f"held out {heard.item():.4f}", flush=True)
                 remember(path, network, ema, optimiser, step)
                 publish(recipe, network, ema, parts, step)
             if last:
                 break
-
-
-def loss_of(network: MousaiNetwork, text: TextReader, batch: Batch, generator: torch.Generator) -> Tensor:
-    """The diffusion loss of a batch; ``generator`` decides times, noise, and who is told nothing."""
-    device, words = network.nothing_LW.device, text.encode(batch.captions)
-    tokens_BLW, mask_BL = words.tokens_BLD.to(device), words.mask_BL.to(device)
-    return diffusion_loss(network, batch.latent_BTD.to(device), tokens_BLW, mask_BL, generator)
 
 
 def latent_store(recipe: MousaiRecipe, seed: int) -> ShardStore:
@@ -157,7 +153,7 @@ def sampler(
             crops.append(torch.cat([part_TD, silence_TD[len(part_TD) :]]))
             texts = records[chosen]["captions"]
             captions.append(told(texts[under(len(texts))]["text"], start, len(latent_TD), window))
-        return Batch(torch.stack(crops), captions)
+        return Batch(torch.stack(crops).mT, captions)
 
     return draw
 

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from toccata.data.mels import MelPiece, crop, mel_shard, pieces
 from toccata.data.shards import Shard, made_ahead
-from toccata.encoders.readers import TextReader, load_reader
+from toccata.encoders.readers import load_reader
 from toccata.errors import InputError
 from toccata.models.riffusion.config import RiffusionConfig, mini
-from toccata.models.riffusion.network import RiffusionNetwork, diffusion_loss, picture_of
+from toccata.models.riffusion.network import RiffusionNetwork, picture_of
 from toccata.models.riffusion.pipeline import save_riffusion
+from toccata.models.worded import captioned_loss
 from toccata.recipes.music import Front, Source, newest_shard, shards_of
 from toccata.training.log import StepLog
 from toccata.training.memory import keep_freed_memory
@@ -95,7 +96,8 @@ def train(recipe: RiffusionRecipe) -> None:
         while step < recipe.steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
             with fast_products(recipe.device):
-                loss = loss_of(network, text, draw(step), generator)
+                batch = draw(step)
+                loss = captioned_loss(network, batch.picture_BMT, text, batch.captions, generator)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             for group in optimiser.param_groups:
@@ -109,7 +111,8 @@ def train(recipe: RiffusionRecipe) -> None:
             last = step == recipe.steps or time.monotonic() > deadline
             if step % 250 == 0 or last:
                 with averaged(network, ema), torch.no_grad():
-                    heard = loss_of(network, text, held_out, torch.Generator().manual_seed(0))
+                    same = torch.Generator().manual_seed(0)
+                    heard = captioned_loss(network, held_out.picture_BMT, text, held_out.captions, same)
                 print(f"held out {heard.item():.4f}", flush=True)
                 remember(path, network, ema, optimiser, step)
                 publish(recipe, network, ema, text_name, step)
@@ -122,13 +125,6 @@ def front_of(config: RiffusionConfig) -> Front:
     name = f"{config.sample_rate}-{config.n_fft}-{config.hop}-{config.bands}"
     mels = functools.partial(picture_of, config=config)
     return Front(name, config.sample_rate, functools.partial(mel_shard, mels=mels))
-
-
-def loss_of(network: RiffusionNetwork, text: TextReader, batch: Batch, generator: torch.Generator) -> Tensor:
-    """The diffusion loss of a batch; ``generator`` decides times, noise, and who is told nothing."""
-    device, words = network.nothing_LW.device, text.encode(batch.captions)
-    tokens_BLW, mask_BL = words.tokens_BLD.to(device), words.mask_BL.to(device)
-    return diffusion_loss(network, batch.picture_BMT.to(device), tokens_BLW, mask_BL, generator)
 
 
 def sampler(
