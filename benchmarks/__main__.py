@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--model", help="a model's name or folder, instead of what ships")
     parser.add_argument("--picture", type=Path, help="draw spectrograms into this file (codec, evaluator)")
-    parser.add_argument("--store", action="store_true", help="keep the lines in benchmarks/results/NAME.jsonl")
+    parser.add_argument("--store", action="store_true", help="keep the lines in benchmarks/results/NAME[-MODEL].jsonl")
     chosen = parser.parse_args(arguments)
     if chosen.name == "list":
         for name, what in NAMES.items():
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if chosen.store:
-        _store(chosen.name, lines)
+        _store(chosen.name if chosen.model is None else f"{chosen.name}-{Path(chosen.model).name}", lines)
     return 0
 
 

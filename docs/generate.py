@@ -4,7 +4,7 @@
 ``<!-- KIND:NAME -->`` and ``<!-- end -->``:
 
 - ``numbers:codec`` holds the lines of benchmarks/results/codec.jsonl; ``numbers:codec | worst | band, 6`` only those
-  whose metric contains one of the words between bars.
+  whose metric contains one of the words between bars; ``numbers:retrieval-clap-mini`` those of that model.
 - ``presets:musicgen`` holds a family's sizes, as the code has them.
 - ``card:musicgen-mini`` holds what the shipped weights say of their origin.
 """
@@ -136,7 +136,9 @@ def numbers(bench: str, rest: str) -> str:
     columns = ["value", *said]
     rows = [(_cell(line["metric"]), *(_number(line, name) for name in columns)) for line in lines]
     origins = sorted({f"{line['device']}, commit {line['commit']}" for line in lines})
-    return f"{_table(('measured', *columns), rows)}\n\n`./scripts/bench {bench}` on {'; '.join(origins)}."
+    name = lines[0]["bench"]
+    command = name if name == bench else f"{name} --model {bench.removeprefix(f'{name}-')}"
+    return f"{_table(('measured', *columns), rows)}\n\n`./scripts/bench {command}` on {'; '.join(origins)}."
 
 
 def _number(line: dict[str, Any], column: str) -> str:
