@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if chosen.store:
-        _store(chosen.name if chosen.model is None else f"{chosen.name}-{Path(chosen.model).name}", lines)
+        _store(chosen.name if chosen.model is None else f"{chosen.name}-{_called(chosen.model)}", lines)
     return 0
 
 
@@ -64,6 +64,12 @@ def _run(name: str, options: Options) -> list[str]:
         lines.append(to_json(name, figure, device, version))
         print(lines[-1], flush=True)
     return lines
+
+
+def _called(model: str) -> str:
+    """A model's name; of what a recipe wrote to FOLDER/model, the folder's."""
+    path = Path(model)
+    return path.parent.name if path.name == "model" else path.name
 
 
 def _store(name: str, lines: list[str]) -> None:

@@ -136,8 +136,11 @@ def numbers(bench: str, rest: str) -> str:
     columns = ["value", *said]
     rows = [(_cell(line["metric"]), *(_number(line, name) for name in columns)) for line in lines]
     origins = sorted({f"{line['device']}, commit {line['commit']}" for line in lines})
-    name = lines[0]["bench"]
-    command = name if name == bench else f"{name} --model {bench.removeprefix(f'{name}-')}"
+    name, command = lines[0]["bench"], bench
+    if name != bench:
+        model = bench.removeprefix(f"{name}-")
+        shipped = model in {known.name for known in hub.KNOWN}
+        command = f"{name} --model {model if shipped else f'runs/{model}/model'}"
     return f"{_table(('measured', *columns), rows)}\n\n`./scripts/bench {command}` on {'; '.join(origins)}."
 
 

@@ -58,7 +58,7 @@ def test_lines_are_printed_and_stored_only_when_asked(tmp_path, monkeypatch, cap
     assert json.loads(printed)["metric"] == "mel"
     assert bench.main(["codec", "--quick", "--store"]) == 0
     assert (tmp_path / "results" / "codec.jsonl").read_text() == printed
-    assert bench.main(["codec", "--quick", "--store", "--model", "runs/other"]) == 0
+    assert bench.main(["codec", "--quick", "--store", "--model", "runs/other/model"]) == 0
     assert (tmp_path / "results" / "codec-other.jsonl").read_text() == printed
 
 
