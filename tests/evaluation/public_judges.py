@@ -1,4 +1,4 @@
-"""VGGish's and CNN14's published files, of narrow networks with random weights, and pulling them on this machine."""
+"""VGGish's, CNN14's and PaSST's published files, of narrow networks with random weights, and pulling them here."""
 
 import hashlib
 import io
@@ -18,6 +18,7 @@ PLACES = {
     "vggish": "/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
     "pann-cnn14": "/records/3987831/files/Cnn14_mAP%3D0.431.pth",
     "pann-cnn14-16k": "/records/3987831/files/Cnn14_16k_mAP%3D0.438.pth",
+    "passt": "/kkoutini/PaSST/releases/download/v0.0.1-audioset/passt-s-f128-p16-s10-ap.476-swa.pt",
 }
 
 
@@ -45,11 +46,32 @@ def cnn14(rate: int) -> dict[str, torch.Tensor]:
     return made
 
 
+def passt(width: int = 128, layers: int = 2, labels: int = 9) -> dict[str, torch.Tensor]:
+    """A narrow PaSST's random weights as its authors name them; a head is 64 wide, as in theirs."""
+    random = torch.Generator().manual_seed(0)
+    sizes = {
+        "cls_token": (1, 1, width), "dist_token": (1, 1, width), "new_pos_embed": (1, 2, width),
+        "freq_new_pos_embed": (1, width, 12, 1), "time_new_pos_embed": (1, width, 1, 99),
+        "patch_embed.proj.weight": (width, 1, 16, 16), "patch_embed.proj.bias": (width,),
+        "norm.weight": (width,), "norm.bias": (width,), "head.0.weight": (width,), "head.0.bias": (width,),
+        "head.1.weight": (labels, width), "head.1.bias": (labels,),
+        "head_dist.weight": (labels, width), "head_dist.bias": (labels,),
+    }  # fmt: skip
+    parts = {"norm1": (width,), "attn.qkv": (3 * width, width), "attn.proj": (width, width), "norm2": (width,),
+             "mlp.fc1": (4 * width, width), "mlp.fc2": (width, 4 * width)}  # fmt: skip
+    for layer in range(layers):
+        for part, size in parts.items():
+            sizes |= {f"blocks.{layer}.{part}.weight": size, f"blocks.{layer}.{part}.bias": size[:1]}
+    return {name: 0.1 * torch.randn(size, generator=random) for name, size in sizes.items()}
+
+
 def published(name: str) -> bytes:
     """The file as it is published."""
     torch.manual_seed(0)
     if name == "vggish":
         saved = VGGish(VGGishConfig((4, 6, 8, 8, 10, 12), 20, 7)).state_dict()
+    elif name == "passt":
+        saved = passt()
     else:
         sampler = {"indexes_per_class": [np.arange(5)], "queue": [2]}
         saved = {"iteration": 1, "model": cnn14(catalogue.get(name).sample_rate or 0), "sampler": sampler}

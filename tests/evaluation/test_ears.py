@@ -56,6 +56,19 @@ def test_cnn14_is_pulled_and_both_embeds_and_labels(pulled, name: str, rate: int
     assert np.allclose(np.mean(halves, 0), found["logits_V"], rtol=0.1, atol=0.1)  # but for the seam
 
 
+def test_passt_is_pulled_and_both_embeds_and_labels(pulled):
+    found = pulled("passt")
+    judge = hub.load_labeller("passt", "cpu")
+    assert hub.load_judge("passt", "cpu").recipe == judge.recipe
+    assert judge.recipe["weights_sha256"] == found.sha256
+    assert json.loads(json.dumps(judge.recipe)) == judge.recipe
+    heard = judge.hear(clip(16))
+    assert heard["rows_ND"].shape == (3, 128)  # at 0, 5 and 10 seconds
+    assert heard["logits_V"].shape == (9,)
+    louder = judge.hear(Clip(3 * clip(16).samples, 22_050))
+    assert np.allclose(louder["logits_V"], heard["logits_V"], atol=1e-5)  # its peak is at -1 dB either way
+
+
 @pytest.fixture
 def mert(tmp_path: Path) -> str:
     """A narrow HuBERT laid out as MERT is."""

@@ -13,8 +13,9 @@ from torch import Tensor
 from toccata.audio.chroma import HOP, N_FFT, chromagram, strongest
 from toccata.audio.resample import resample, to_channels
 from toccata.clip import Clip
-from toccata.encoders import pann_tagger, vggish
+from toccata.encoders import pann_tagger, passt, vggish
 from toccata.encoders.pann_tagger import PANNTagger
+from toccata.encoders.passt import PaSST
 from toccata.encoders.public_features import PublicFeatures
 from toccata.encoders.vggish import VGGish
 from toccata.errors import InputError
@@ -145,6 +146,23 @@ class PANNJudge:
 
     def hear(self, clip: Clip) -> Found:
         embedding_BD, logits_BV = self._network.listen(torch.from_numpy(mono(clip, self._network.sample_rate)))
+        return {"rows_ND": embedding_BD.numpy(), "logits_V": logits_BV.mean(0).numpy()}
+
+
+class PaSSTJudge:
+    """``rows_ND``: PaSST's embedding of ten seconds every five; ``logits_V``: the mean of these windows' labels'."""
+
+    def __init__(self, network: PaSST, name: str, weights_hash: str) -> None:
+        self._network = network
+        self.recipe = {
+            "embedding": name, "weights_sha256": weights_hash, "sample_rate": passt.SAMPLE_RATE,
+            "resampling": _RESAMPLED, "window_seconds": passt.WINDOW_SECONDS, "hop_seconds": passt.HOP_SECONDS,
+            "windows": "none begins in the last five seconds; the last one is filled with silence",
+            "peak_db": passt.PEAK_DB, "width": network.config.width,
+        }  # fmt: skip
+
+    def hear(self, clip: Clip) -> Found:
+        embedding_BD, logits_BV = self._network.listen(torch.from_numpy(mono(clip, passt.SAMPLE_RATE)))
         return {"rows_ND": embedding_BD.numpy(), "logits_V": logits_BV.mean(0).numpy()}
 
 

@@ -159,6 +159,13 @@ PUBLIC = (
         "pann-cnn14-16k", "Cnn14_16k_mAP%3D0.438.pth", 358_668_570, 16_000,
         "e2ee543a27919542c2ea03eabaa70b24dcd4e6c8e05621de6b67a94e4c5058e6",
     ),
+    Public(
+        "passt", "passt", "Apache-2.0", 344_665_734, 32_000, (),
+        note=f"{_JUDGE}; the licence is that of its authors' repository, which publishes the weights without another",
+        url="https://github.com/kkoutini/PaSST/releases/download/v0.0.1-audioset/passt-s-f128-p16-s10-ap.476-swa.pt",
+        digest="302903fa8c4aee817b11dc982da0b29aaf8d11a3e722420476d0a12c9db70c2c",
+        home="https://github.com/kkoutini/PaSST",
+    ),
 )  # fmt: skip
 ALIASES = {"t5-base": "google-t5/t5-base"}
 
