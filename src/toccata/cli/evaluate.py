@@ -68,7 +68,7 @@ def evaluate(
     Every score comes with an interval, and with what noise, silence, shuffled prompts or the reference itself would
     score. Files that can't be read are told and left out. What was heard is kept on this machine, so a stopped run
     goes on where it was. Another question, whether a model has learnt its training data by heart, is that of
-    `toccata evaluate memorisation`.
+    `toccata evaluate memorisation` and, of clips, `toccata evaluate neighbours`.
     """
     _check_outputs(save_statistics, report)
     _check_extra()
