@@ -43,8 +43,8 @@ def evaluate(
     embedding: Annotated[
         str,
         typer.Option(
-            help="What Fréchet distances are taken of: musicnn, vggish, pann-cnn14, passt, m-a-p/MERT-v1-95M (:4 for"
-            " its 4th layer), a codec, a CLAP or a MuLan."
+            help="What Fréchet distances are taken of: musicnn, vggish, openl3, pann-cnn14, passt,"
+            " m-a-p/MERT-v1-95M (:4 for its 4th layer), a codec, a CLAP or a MuLan."
         ),
     ] = "musicnn",
     labels: Annotated[
