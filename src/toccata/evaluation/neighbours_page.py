@@ -14,12 +14,14 @@ from toccata.version import __version__
 def page(found: Nearness, title: str, folder: Path, seed: int, count: int) -> str:
     """The page as text, to be written into ``folder``, with the ``count`` closest pairs."""
     of = f"{len(found.generated.hearing)} clips among {len(found.training)} pieces"
-    sets = {"generated": found.generated, "held out": found.held_out}
+    sets = {"generated": found.generated} | ({"held out": found.held_out} if found.held_out else {})
+    every_N = np.concatenate([one.cosines for one in sets.values()])
+    span = float(every_N.min()), float(every_N.max())
     parts = [
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="dim">{of}, windows of {found.judge.seconds:g} s; toccata {__version__}, seed {seed}</p>',
         _summary(found, seed),
-        '<div class="plots">', *(_picture(name, one) for name, one in sets.items() if one), "</div>",
+        '<div class="plots">', *(_picture(name, one, span) for name, one in sets.items()), "</div>",
         _pairs(found, folder, count),
         *notes("Left out", found.left_out),
     ]  # fmt: skip
@@ -46,8 +48,8 @@ def _row(name: str, one: Set) -> str:
     return f'<tr><td>{name}</td><td class="n">{len(cosines_N)}</td>{figures}</tr>'
 
 
-def _picture(name: str, one: Set) -> str:
-    return figure(histogram(one.cosines.tolist(), "cosine"), f"Nearest training window of each clip: {name}")
+def _picture(name: str, one: Set, span: tuple[float, float]) -> str:
+    return figure(histogram(one.cosines.tolist(), "cosine", span=span), f"Nearest training window of each clip: {name}")
 
 
 def _pairs(found: Nearness, folder: Path, count: int) -> str:
