@@ -19,7 +19,7 @@ BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT, DEFAULT_JOINT = "musicgen-mini", "mulan-mini"
 PRECISIONS = ("auto", "fp32", "bf16", "int8", "int4")
 _FEATURES = ("mert_model", "hubert", "wav2vec2-bert")
-_JUDGES = "musicnn, vggish, pann-cnn14, MERT, a codec, a CLAP or a MuLan"
+_JUDGES = "musicnn, vggish, openl3, pann-cnn14, passt, MERT, a codec, a CLAP or a MuLan"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -186,11 +186,12 @@ def load_embedder(name: str = DEFAULT_JOINT, device: str = "auto") -> "Embedder"
 def load_judge(name: str = "musicnn", device: str = "auto") -> "Embedding":
     """Load what Fréchet distances are taken of, by name or folder.
 
-    That is musicnn, VGGish, a PANN, a layer of MERT or w2v-BERT 2.0 (the 7th or 17th, or as ``name:layer`` has it), a
-    codec's latents, or a joint encoder. Raises as ``load`` does.
+    That is musicnn, VGGish, OpenL3 (``openl3:6144`` for its larger embedding), a PANN, PaSST, a layer of MERT or
+    w2v-BERT 2.0 (the 7th or 17th, or as ``name:layer`` has it), a codec's latents, or a joint encoder. Raises as
+    ``load`` does.
     """
     check_choices(device, "auto")
-    from toccata.evaluation.ears import CodecJudge, FeatureJudge, MusicnnJudge, VGGishJudge
+    from toccata.evaluation.ears import CodecJudge, FeatureJudge, MusicnnJudge, OpenL3Judge, VGGishJudge
     from toccata.weights import checkpoint, published
     from toccata.weights.device import pick_device
 
@@ -199,14 +200,18 @@ def load_judge(name: str = "musicnn", device: str = "auto") -> "Embedding":
     name, layer = _layered(name)
     folder, place = find(name), pick_device(device)
     family = _family(name, folder)
-    if layer is not None and family not in _FEATURES:
+    if layer is not None and family not in (*_FEATURES, "openl3"):
         raise InputError(f"{name} has no layers to choose from; leave out :{layer}")
     match family:
         case "vggish":
             from toccata.encoders.vggish import load_vggish
 
             return VGGishJudge(load_vggish(folder).to(place), name, _hash(name))
-        case "pann":
+        case "openl3":
+            from toccata.encoders.openl3 import load_openl3
+
+            return OpenL3Judge(load_openl3(folder, 512 if layer is None else layer).to(place), name, _hash(name))
+        case "pann" | "passt":
             return load_labeller(name, device)
         case family if family in _FEATURES:
             from toccata.encoders.public_features import public_features
@@ -235,18 +240,24 @@ def _layered(name: str) -> tuple[str, int | None]:
 
 
 def load_labeller(name: str = "musicnn", device: str = "auto") -> "Labeller":
-    """Load what tells the labels that divergences are taken of: musicnn's 50 tags, or a PANN's 527 of AudioSet."""
+    """Load what tells the labels that divergences are taken of: musicnn's 50 tags, or a PANN's or PaSST's 527."""
     check_choices(device, "auto")
-    from toccata.encoders.pann_tagger import load_pann
-    from toccata.evaluation.ears import MusicnnJudge, PANNJudge
+    from toccata.evaluation.ears import MusicnnJudge, PANNJudge, PaSSTJudge
     from toccata.weights.device import pick_device
 
     if name == "musicnn":
         return MusicnnJudge()
-    folder = find(name)
-    if (family := _family(name, folder)) != "pann":
-        raise InputError(f"{name} tells no labels (its family is {family}); choose musicnn or pann-cnn14")
-    return PANNJudge(load_pann(folder).to(pick_device(device)), name, _hash(name))
+    folder, place = find(name), pick_device(device)
+    match family := _family(name, folder):
+        case "pann":
+            from toccata.encoders.pann_tagger import load_pann
+
+            return PANNJudge(load_pann(folder).to(place), name, _hash(name))
+        case "passt":
+            from toccata.encoders.passt import load_passt
+
+            return PaSSTJudge(load_passt(folder).to(place), name, _hash(name))
+    raise InputError(f"{name} tells no labels (its family is {family}); choose musicnn, pann-cnn14 or passt")
 
 
 def load_joint_judge(name: str = DEFAULT_JOINT, device: str = "auto") -> "JointJudge":

@@ -160,7 +160,7 @@ def test_public_judges_embed_and_label_and_statistics_tell_how(toccata, sets, mo
     told = json.loads(out)
     assert (told["recipe"]["embedding"], told["recipe"]["weights_sha256"]) == ("vggish", found.sha256)
     assert [score["metric"] for score in told["scores"]] == [
-        "Fréchet distance", "KL of labels, pairs", "KL of labels, sets",
+        "Fréchet distance", "KL of labels, pairs", "KL of labels, pairs reversed", "KL of labels, sets",
     ]  # fmt: skip
     assert "pann-cnn14-16k's tags" in told["scores"][1]["how"]
     code, _, err = toccata("evaluate", "ref.npz", "gen", "--metrics", "frechet", "--embedding", "pann-cnn14-16k")
@@ -169,7 +169,12 @@ def test_public_judges_embed_and_label_and_statistics_tell_how(toccata, sets, mo
 
 def test_judges_that_are_not_here_say_how_to_get_them(toccata, sets, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(hub, "load_judge", LOAD_JUDGE)
-    for option, name in (("--embedding", "vggish"), ("--embedding", "pann-cnn14"), ("--labels", "pann-cnn14")):
+    for option, name in (
+        ("--embedding", "vggish"),
+        ("--embedding", "pann-cnn14"),
+        ("--labels", "pann-cnn14"),
+        ("--labels", "passt"),
+    ):
         code, out, err = toccata("evaluate", "ref", "gen", option, name)
         assert (code, out) == (2, b"")
         assert f"run: toccata models pull {name} (0.3 GB" in err.splitlines()[-1]

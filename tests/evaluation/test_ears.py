@@ -56,6 +56,36 @@ def test_cnn14_is_pulled_and_both_embeds_and_labels(pulled, name: str, rate: int
     assert np.allclose(np.mean(halves, 0), found["logits_V"], rtol=0.1, atol=0.1)  # but for the seam
 
 
+def test_passt_is_pulled_and_both_embeds_and_labels(pulled):
+    found = pulled("passt")
+    judge = hub.load_labeller("passt", "cpu")
+    assert hub.load_judge("passt", "cpu").recipe == judge.recipe
+    assert judge.recipe["weights_sha256"] == found.sha256
+    assert json.loads(json.dumps(judge.recipe)) == judge.recipe
+    heard = judge.hear(clip(16))
+    assert heard["rows_ND"].shape == (3, 128)  # at 0, 5 and 10 seconds
+    assert heard["logits_V"].shape == (9,)
+    louder = judge.hear(Clip(3 * clip(16).samples, 22_050))
+    assert np.allclose(louder["logits_V"], heard["logits_V"], atol=1e-5)  # its peak is at -1 dB either way
+
+
+def test_openl3_is_pulled_and_hears_left_and_right_every_half_second(pulled):
+    found = pulled("openl3")
+    judge = hub.load_judge("openl3", "cpu")
+    assert judge.recipe["weights_sha256"] == found.sha256
+    assert json.loads(json.dumps(judge.recipe)) == judge.recipe
+    sound = clip(2)
+    rows_ND = judge.hear(sound)["rows_ND"]
+    assert rows_ND.shape == (4, 2 * 10)  # begun at -.5, 0, .5 and 1 second
+    turned = judge.hear(Clip(0.5 * sound.samples[::-1], sound.sample_rate))["rows_ND"]
+    assert np.allclose(turned, np.roll(rows_ND, 10, axis=1), atol=1e-3)
+    mono_ND = judge.hear(Clip(sound.samples[:1], sound.sample_rate))["rows_ND"]
+    assert np.array_equal(mono_ND[:, :10], mono_ND[:, 10:])
+    assert hub.load_judge("openl3:6144", "cpu").hear(clip(1))["rows_ND"].shape == (2, 2 * 12 * 10)
+    with pytest.raises(InputError, match="no embedding of 4 numbers; choose 512 or 6144"):
+        hub.load_judge("openl3:4", "cpu")
+
+
 @pytest.fixture
 def mert(tmp_path: Path) -> str:
     """A narrow HuBERT laid out as MERT is."""

@@ -218,6 +218,8 @@ def test_labels_are_those_of_the_labeller_that_is_given(kept):
     other = run(kept, tunes(0), tunes(0, noise=0.3), "kl frechet", labeller=Tagger())
     assert scores(same)["KL of labels, pairs"] == pytest.approx(0, abs=1e-4)
     assert scores(other)["KL of labels, pairs"] > scores(same)["KL of labels, pairs"]
+    one_way, other_way = (scores(other)[f"KL of labels, pairs{way}"] for way in ("", " reversed"))
+    assert 0 < one_way != other_way > 0
     assert all("thirds's tags" in score.how for score in same.scores)
     assert why_not("kl", tunes(0, 8), tunes(40, 8), None, Tagger()) is None
 

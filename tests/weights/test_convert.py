@@ -1,6 +1,7 @@
 """Pickles become safetensors with the same values, and never run, never fill the disk, never leave half a file."""
 
 import ast
+import gzip
 import json
 import os
 import pickle
@@ -259,3 +260,58 @@ def test_a_trainers_arrays_are_let_go_and_never_made(tmp_path: Path, out: Path):
     (file,) = convert(tmp_path / "cnn.pth", out)
     assert load_file(file).keys() == {"model.a"}
     assert read_notes(file) == {"sampler.queue.0": 3, "sampler.queue.1": 1, "sampler.pointer": 2}
+
+
+def keras(path: Path, value: np.ndarray) -> None:
+    """A Keras model's weights of one layer."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as made:
+        made.attrs["layer_names"] = [b"dense"]
+        made.create_group("dense").attrs["weight_names"] = [b"dense/kernel:0"]
+        made["dense/dense/kernel:0"] = value
+
+
+def pack(path: Path) -> Path:
+    packed = path.with_name(path.name + ".gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    return packed
+
+
+def test_keras_weights_are_named_by_their_layers_places(tmp_path: Path, out: Path):
+    value = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    keras(tmp_path / "a.h5", value)
+    (file,) = convert(pack(tmp_path / "a.h5"), out)
+    assert file == out / "a.safetensors"
+    found = load_file(file)
+    assert found.keys() == {"0.kernel"}
+    assert np.array_equal(found["0.kernel"].numpy(), value)
+
+
+def test_keras_weights_that_grow_or_lie_elsewhere_are_refused(tmp_path: Path, out: Path):
+    h5py = pytest.importorskip("h5py")
+    keras(tmp_path / "big.h5", np.zeros((1000, 1000), np.float32))
+    keras(tmp_path / "secret.h5", np.ones(4000, np.float32))
+    with h5py.File(tmp_path / "link.h5", "w") as made:
+        made.attrs["layer_names"] = [b"dense"]
+        made["dense"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "dense")
+    (tmp_path / "raw").write_bytes(bytes(400))
+    with h5py.File(tmp_path / "raw.h5", "w") as made:
+        made.attrs["layer_names"] = [b"dense"]
+        made.create_group("dense").attrs["weight_names"] = [b"kernel:0"]
+        made["dense"].create_dataset("kernel:0", (100,), "f4", external=[(str(tmp_path / "raw"), 0, 400)])
+    (tmp_path / "no.h5").write_bytes(b"no HDF5" * 100)
+    for name, why in (
+        ("big", "unpacks to more than twice"), ("link", "or damaged"), ("raw", "names another file"),
+        ("no", "or damaged"),
+    ):  # fmt: skip
+        with pytest.raises(WeightsError, match=f"{name}.h5.gz was not converted: .*{why}"):
+            convert(pack(tmp_path / f"{name}.h5"), out)
+        assert nothing_left(out)
+
+
+def test_without_h5py_a_sentence_says_how_to_get_it(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    (tmp_path / "a.h5.gz").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"pip install 'toccata\[openl3\]'"):
+        convert(tmp_path / "a.h5.gz", out)
+    assert nothing_left(out)

@@ -49,6 +49,23 @@ def _htk_edges(bands: int, low: float, high: float) -> Tensor:
 
 
 @lru_cache(maxsize=8)
+def warped_filters(sample_rate: int, n_fft: int, bands: int, low: float, high: float) -> Tensor:
+    """Filters (M, F) in float64 that are triangles on HTK's mel scale itself, not over frequency, with peaks of 1.
+
+    As TensorFlow and Kaldi have them.
+    """
+
+    def mel(hz: Tensor) -> Tensor:
+        return (hz / 700).log1p()
+
+    first, last = mel(torch.tensor([low, high], dtype=torch.float64)).tolist()
+    edges = torch.linspace(first, last, bands + 2, dtype=torch.float64)[:, None]
+    bins_F = mel(torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64))
+    rise, fall = (bins_F - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - bins_F) / (edges[2:] - edges[1:-1])
+    return torch.minimum(rise, fall).clamp(min=0)
+
+
+@lru_cache(maxsize=8)
 def pitch_filters(sample_rate: int, n_fft: int, bands: int, low: float, per_octave: int) -> Tensor:
     """Triangular filters (M, F) of equal areas from ``low`` Hz on, ``per_octave`` to an octave.
 

@@ -5,7 +5,20 @@ from typing import Annotated, Any
 
 import typer
 
-from toccata.cli import DONE, USER, codec, corpus, evaluate, generate, joint, listen, memorisation, models, train
+from toccata.cli import (
+    DONE,
+    USER,
+    codec,
+    corpus,
+    evaluate,
+    generate,
+    joint,
+    listen,
+    memorisation,
+    models,
+    neighbours,
+    train,
+)
 from toccata.cli.groups import Defaulting
 from toccata.errors import ToccataError
 from toccata.version import __version__
@@ -48,6 +61,7 @@ app.command(epilog=joint.TAG_EXAMPLE)(joint.tag)
 _evaluation = typer.Typer(cls=Defaulting, help="How good music is.", rich_markup_mode=None)
 _evaluation.command(Defaulting.default, epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 _evaluation.command(epilog=memorisation.EXAMPLE)(memorisation.memorisation)
+_evaluation.command(epilog=neighbours.EXAMPLE)(neighbours.neighbours)
 app.add_typer(_evaluation, name="evaluate")
 _listening = typer.Typer(cls=Defaulting, help="How good people find it.", rich_markup_mode=None)
 _listening.command(Defaulting.default, epilog=listen.EXAMPLE)(listen.listen)

@@ -43,12 +43,12 @@ def evaluate(
     embedding: Annotated[
         str,
         typer.Option(
-            help="What Fréchet distances are taken of: musicnn, vggish, pann-cnn14, m-a-p/MERT-v1-95M (:4 for its 4th"
-            " layer), a codec, a CLAP or a MuLan."
+            help="What Fréchet distances are taken of: musicnn, vggish, openl3, pann-cnn14, passt,"
+            " m-a-p/MERT-v1-95M (:4 for its 4th layer), a codec, a CLAP or a MuLan."
         ),
     ] = "musicnn",
     labels: Annotated[
-        str, typer.Option(help="What tells the labels of kl: musicnn, pann-cnn14 or pann-cnn14-16k.")
+        str, typer.Option(help="What tells the labels of kl: musicnn, pann-cnn14, pann-cnn14-16k or passt.")
     ] = "musicnn",
     joint: Annotated[
         str | None, typer.Option(help="CLAP or MuLan to compare clips with prompts. [default: mulan-mini]")
@@ -68,7 +68,7 @@ def evaluate(
     Every score comes with an interval, and with what noise, silence, shuffled prompts or the reference itself would
     score. Files that can't be read are told and left out. What was heard is kept on this machine, so a stopped run
     goes on where it was. Another question, whether a model has learnt its training data by heart, is that of
-    `toccata evaluate memorisation`.
+    `toccata evaluate memorisation` and, of clips, `toccata evaluate neighbours`.
     """
     _check_outputs(save_statistics, report)
     _check_extra()

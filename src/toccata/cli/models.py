@@ -105,7 +105,7 @@ def pull(
 @app.command(epilog=CONVERT_EXAMPLE)
 def convert(
     source: Annotated[
-        Path, typer.Argument(help="A checkpoint (.bin .pt .pth .th .ckpt), or a folder that holds some.")
+        Path, typer.Argument(help="A checkpoint (.bin .pt .pth .th .ckpt .h5.gz), or a folder that holds some.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for what is made.")],
 ) -> None:

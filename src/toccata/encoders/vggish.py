@@ -9,12 +9,12 @@ Shapes: B windows, N samples, T frames, M mel bands, F frequency bins, D dimensi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from toccata.audio.mel import warped_filters
 from toccata.errors import InputError, WeightsError
 from toccata.weights import checkpoint, published
 
@@ -86,23 +86,10 @@ def log_mel(wave_N: Tensor) -> Tensor:
     if len(wave_N) < _WINDOW:
         return torch.zeros(0, _BANDS)
     hann = torch.hann_window(_WINDOW, dtype=torch.float64)
+    filters_MF = warped_filters(SAMPLE_RATE, _N_FFT, _BANDS, _LOW, _HIGH)
     parts = wave_N.unfold(0, _WINDOW, _HOP).split(_FRAMES_AT_ONCE)
     magnitudes = (torch.fft.rfft(frames_TN.double() * hann, _N_FFT).abs() for frames_TN in parts)
-    return torch.cat([(magnitudes_TF @ _filters().T + _OFFSET).log().float() for magnitudes_TF in magnitudes])
-
-
-@lru_cache(maxsize=1)
-def _filters() -> Tensor:
-    """Filters (M, F) that are triangles on HTK's mel scale itself, not over frequency, and are 1 at their peaks."""
-
-    def mel(hz: Tensor) -> Tensor:
-        return (hz / 700).log1p()
-
-    first, last = mel(torch.tensor([_LOW, _HIGH], dtype=torch.float64)).tolist()
-    edges = torch.linspace(first, last, _BANDS + 2, dtype=torch.float64)[:, None]
-    bins_F = mel(torch.linspace(0, SAMPLE_RATE / 2, _N_FFT // 2 + 1, dtype=torch.float64))
-    rise, fall = (bins_F - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - bins_F) / (edges[2:] - edges[1:-1])
-    return torch.minimum(rise, fall).clamp(min=0)
+    return torch.cat([(magnitudes_TF @ filters_MF.T + _OFFSET).log().float() for magnitudes_TF in magnitudes])
 
 
 def load_vggish(folder: Path) -> VGGish:

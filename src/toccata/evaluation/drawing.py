@@ -21,9 +21,9 @@ def line_plot(points: Sequence[tuple[float, float]], line: tuple[float, float], 
     return at.svg(drawn + dots + end + told, x_label, y_label)
 
 
-def histogram(values: Sequence[float], x_label: str, bins: int = 24) -> str:
-    """How many values lie where."""
-    low, high = min(values), max(values)
+def histogram(values: Sequence[float], x_label: str, bins: int = 24, span: tuple[float, float] | None = None) -> str:
+    """How many values lie where; from the least to the greatest, or over a ``span`` that holds them all."""
+    low, high = span or (min(values), max(values))
     width = (high - low) / bins or 1.0
     counts = [0] * bins
     for value in values:

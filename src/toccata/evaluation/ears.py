@@ -13,8 +13,10 @@ from torch import Tensor
 from toccata.audio.chroma import HOP, N_FFT, chromagram, strongest
 from toccata.audio.resample import resample, to_channels
 from toccata.clip import Clip
-from toccata.encoders import pann_tagger, vggish
+from toccata.encoders import openl3, pann_tagger, passt, vggish
+from toccata.encoders.openl3 import OpenL3
 from toccata.encoders.pann_tagger import PANNTagger
+from toccata.encoders.passt import PaSST
 from toccata.encoders.public_features import PublicFeatures
 from toccata.encoders.vggish import VGGish
 from toccata.errors import InputError
@@ -58,9 +60,13 @@ class Joint(Protocol):
 
 def mono(clip: Clip, sample_rate: int) -> np.ndarray:
     """The clip's wave_N at ``sample_rate`` Hz; raises ``InputError`` where it is shorter than a second."""
+    _check_length(clip)
+    return resample(to_channels(clip.samples, 1), clip.sample_rate, sample_rate)[0]
+
+
+def _check_length(clip: Clip) -> None:
     if clip.seconds < SHORTEST_SECONDS:
         raise InputError(f"it lasts {clip.seconds:.2f} seconds, too short to be judged; give a second or more")
-    return resample(to_channels(clip.samples, 1), clip.sample_rate, sample_rate)[0]
 
 
 class MusicnnJudge:
@@ -146,6 +152,48 @@ class PANNJudge:
     def hear(self, clip: Clip) -> Found:
         embedding_BD, logits_BV = self._network.listen(torch.from_numpy(mono(clip, self._network.sample_rate)))
         return {"rows_ND": embedding_BD.numpy(), "logits_V": logits_BV.mean(0).numpy()}
+
+
+class PaSSTJudge:
+    """``rows_ND``: PaSST's embedding of ten seconds every five; ``logits_V``: the mean of these windows' labels'."""
+
+    def __init__(self, network: PaSST, name: str, weights_hash: str) -> None:
+        self._network = network
+        self.recipe = {
+            "embedding": name, "weights_sha256": weights_hash, "sample_rate": passt.SAMPLE_RATE,
+            "resampling": _RESAMPLED, "window_seconds": passt.WINDOW_SECONDS, "hop_seconds": passt.HOP_SECONDS,
+            "windows": "none begins in the last five seconds; the last one is filled with silence",
+            "peak_db": passt.PEAK_DB, "width": network.config.width,
+        }  # fmt: skip
+
+    def hear(self, clip: Clip) -> Found:
+        embedding_BD, logits_BV = self._network.listen(torch.from_numpy(mono(clip, passt.SAMPLE_RATE)))
+        return {"rows_ND": embedding_BD.numpy(), "logits_V": logits_BV.mean(0).numpy()}
+
+
+class OpenL3Judge:
+    """``rows_ND``: OpenL3's embeddings of left and right, side by side, of a second, every half.
+
+    As Stability AI's stable-audio-metrics takes FD_openl3: the clip's peak is put at -1 dB, mono counts as two equal
+    channels, more than two as their mean, and nothing above 22.05 kHz is heard.
+    """
+
+    def __init__(self, network: OpenL3, name: str, weights_hash: str) -> None:
+        self._network = network
+        self.recipe = {
+            "embedding": name, "weights_sha256": weights_hash, "sample_rate": openl3.SAMPLE_RATE,
+            "resampling": f"soxr HQ, by way of {openl3.BAND_RATE} Hz", "channels": 2, "peak_db": openl3.PEAK_DB,
+            "window_seconds": openl3.WINDOW_SECONDS, "hop_seconds": openl3.HOP_SECONDS,
+            "windows": "the first begins half a second before the clip", "width": 2 * network.config.size,
+        }  # fmt: skip
+
+    def hear(self, clip: Clip) -> Found:
+        _check_length(clip)
+        narrow_CN = resample(openl3.at_peak(to_channels(clip.samples, 2)), clip.sample_rate, openl3.BAND_RATE)
+        wave_CN = torch.from_numpy(resample(narrow_CN, openl3.BAND_RATE, openl3.SAMPLE_RATE))
+        alike = torch.equal(wave_CN[0], wave_CN[1])
+        heard = [self._network.listen(wave_N) for wave_N in wave_CN[: 1 if alike else 2]]
+        return {"rows_ND": torch.cat([heard[0], heard[-1]], dim=1).numpy()}
 
 
 class FeatureJudge:

@@ -48,14 +48,19 @@ def page(report: Report, title: str, folder: Path) -> str:
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="dim">{of}; toccata {__version__}, seed {case.seed}</p>',
         _scores(report.scores),
-        *_notes("To beware of", report.notes),
+        *notes("To beware of", report.notes),
         '<h2>Pictures</h2><div class="plots">', *_pictures(case), "</div>",
         _clips(case, folder),
-        *_notes("Left out", report.left_out),
+        *notes("Left out", report.left_out),
         "<h2>Recipe</h2><pre>", html.escape(json.dumps(case.embedding.recipe, indent=1)), "</pre>",
     ]  # fmt: skip
-    head = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    return f"{head}<title>{html.escape(title)}</title><style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
+    return document(title, parts)
+
+
+def document(title: str, parts: list[str]) -> str:
+    """A whole page with this title, whose body is these parts of HTML."""
+    opening = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    return f"{opening}<title>{html.escape(title)}</title><style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
 
 
 def _scores(scores: tuple[Score, ...]) -> str:
@@ -71,17 +76,19 @@ def _scores(scores: tuple[Score, ...]) -> str:
             f'<td class="n">{score.n}</td><td>{interval(score.value, score.low, score.high, score.controls)}</td>'
             f"<td><small>{others}</small></td></tr>"
         )
-    head = _head("score", "value, 95 %", "better", "n", "beside its controls", "controls")
-    return f"<h2>Scores</h2><table>{head}{''.join(rows)}</table>"
+    top = head("score", "value, 95 %", "better", "n", "beside its controls", "controls")
+    return f"<h2>Scores</h2><table>{top}{''.join(rows)}</table>"
 
 
-def _head(*names: str) -> str:
+def head(*names: str) -> str:
+    """The first row of a table."""
     return f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
 
 
-def _notes(title: str, notes: tuple[str, ...]) -> Iterator[str]:
-    if notes:
-        yield f"<h2>{title}</h2><ul>{''.join(f'<li>{html.escape(note)}</li>' for note in notes)}</ul>"
+def notes(title: str, lines: tuple[str, ...]) -> Iterator[str]:
+    """A list under a heading; nothing where there are no lines."""
+    if lines:
+        yield f"<h2>{title}</h2><ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>"
 
 
 def _pictures(case: Case) -> Iterator[str]:
@@ -89,17 +96,18 @@ def _pictures(case: Case) -> Iterator[str]:
     if "limit" in case.__dict__:
         points = [(1 / clips, value) for clips, value in case.limit.points]
         drawn = line_plot(points, (case.limit.slope, case.limit.value), "1 / clips", "Fréchet distance")
-        yield _figure(drawn, "Fréchet distance of fewer clips, and where endlessly many would lie (FAD-infinity)")
+        yield figure(drawn, "Fréchet distance of fewer clips, and where endlessly many would lie (FAD-infinity)")
     if "per_clip" in case.__dict__ and np.isfinite(case.per_clip).any():
         heard = case.per_clip[np.isfinite(case.per_clip)]
-        yield _figure(histogram(heard.tolist(), "Fréchet distance"), "Each clip's own distance from the reference")
+        yield figure(histogram(heard.tolist(), "Fréchet distance"), "Each clip's own distance from the reference")
     if case.text_fits.size:
-        yield _figure(histogram(case.text_fits.tolist(), "cosine"), "How well each clip fits its prompt")
+        yield figure(histogram(case.text_fits.tolist(), "cosine"), "How well each clip fits its prompt")
     if case.reference and case.embedding.recipe["embedding"] == "musicnn":
-        yield _figure(_tags(case), "What musicnn hears: mean probability of the tags that differ most")
+        yield figure(_tags(case), "What musicnn hears: mean probability of the tags that differ most")
 
 
-def _figure(svg: str, caption: str) -> str:
+def figure(svg: str, caption: str) -> str:
+    """A picture with what it shows."""
     return f"<figure>{svg}<figcaption><small>{html.escape(caption)}</small></figcaption></figure>"
 
 
@@ -135,11 +143,11 @@ def _clips(case: Case, folder: Path) -> str:
         rows.append(
             f"<tr><td>{html.escape(item.name)}<br><small>{html.escape(item.prompt)}</small></td>"
             f'<td class="n">{near}</td><td class="n">{fit}</td><td class="warn">{", ".join(faults[clip])}</td>'
-            f"<td>{_player(item.path, folder)}</td><td>{_player(other, folder)}</td></tr>"
+            f"<td>{player(item.path, folder)}</td><td>{player(other, folder)}</td></tr>"
         )
-    head = _head("clip", "Fréchet", "text", "fault", "listen", "its reference")
+    top = head("clip", "Fréchet", "text", "fault", "listen", "its reference")
     told = f'<p class="dim">{len(rows)} of {len(case.generated)}: those with faults, then the farthest.</p>'
-    return f"<h2>Clips to listen to first</h2>{told}<table>{head}{''.join(rows)}</table>"
+    return f"<h2>Clips to listen to first</h2>{told}<table>{top}{''.join(rows)}</table>"
 
 
 def _faults(case: Case) -> list[list[str]]:
@@ -152,8 +160,10 @@ def _faults(case: Case) -> list[list[str]]:
     return faults
 
 
-def _player(path: Path | None, folder: Path) -> str:
+def player(path: Path | None, folder: Path, span: tuple[float, float] | None = None) -> str:
+    """A player of the file, which is linked to from a page in ``folder``; of the ``span`` in seconds alone, if any."""
     if path is None:
         return ""
     link = quote(Path(os.path.relpath(path, folder)).as_posix())
-    return f'<audio controls preload="none" src="{link}"></audio>'
+    part = f"#t={span[0]:g},{span[1]:g}" if span else ""
+    return f'<audio controls preload="none" src="{link}{part}"></audio>'

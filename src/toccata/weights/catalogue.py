@@ -1,7 +1,7 @@
 """The public models that toccata can fetch: what each is, how large, and under which licence.
 
-Sizes are those of the files that are fetched, rounded; vggish's is that of its numbers, four bytes each. Licences are
-what the models' pages state; where a page states none, ``note`` says so.
+Sizes are those of the files that are fetched, rounded; vggish's and openl3's are of their numbers, four bytes each.
+Licences are what the models' pages state; where a page states none, ``note`` says so.
 """
 
 import difflib
@@ -158,6 +158,20 @@ PUBLIC = (
     _pann(
         "pann-cnn14-16k", "Cnn14_16k_mAP%3D0.438.pth", 358_668_570, 16_000,
         "e2ee543a27919542c2ea03eabaa70b24dcd4e6c8e05621de6b67a94e4c5058e6",
+    ),
+    Public(
+        "passt", "passt", "Apache-2.0", 344_665_734, 32_000, (),
+        note=f"{_JUDGE}; the licence is that of its authors' repository, which publishes the weights without another",
+        url="https://github.com/kkoutini/PaSST/releases/download/v0.0.1-audioset/passt-s-f128-p16-s10-ap.476-swa.pt",
+        digest="302903fa8c4aee817b11dc982da0b29aaf8d11a3e722420476d0a12c9db70c2c",
+        home="https://github.com/kkoutini/PaSST",
+    ),
+    Public(
+        "openl3", "openl3", "CC-BY-4.0", 18_800_000, 48_000, (),
+        note=f"{_JUDGE}; Keras wrote its weights, which h5py reads: pip install 'toccata[openl3]'",
+        url="https://github.com/marl/openl3/raw/models/openl3_audio_mel256_music-v0_4_0.h5.gz",
+        digest="e379f41e880b78e157c199ebddac80d3764e6a46282bcccdbe875bcf538f9afd",
+        home="https://github.com/marl/openl3",
     ),
 )  # fmt: skip
 ALIASES = {"t5-base": "google-t5/t5-base"}

@@ -1,7 +1,7 @@
 """Pickled checkpoints (.bin .pt .pth .th .ckpt) to safetensors, once, without ever running what a pickle names.
 
 A pickle is a program. So this process never opens one: a child does (``unpickle.py``), isolated, limited in memory and
-time, and taking tensors and plain values only.
+time, and taking tensors and plain values only. It opens what Keras wrote (.h5.gz) as well.
 """
 
 import json
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from toccata.errors import InputError, OutputError, WeightsError
 
 PICKLES = (".bin", ".pt", ".pth", ".th", ".ckpt")
+KERAS = ".h5.gz"
 SECONDS = 1800.0
 _CHILD = Path(__file__).with_name("unpickle.py")
 _BESIDE = (".json", ".model", ".txt")
@@ -35,13 +37,20 @@ def convert(source: Path, out: Path, seconds: float = SECONDS) -> list[Path]:
     if not source.exists():
         raise InputError(f"{source} does not exist; give a checkpoint or a folder that holds some")
     files = sorted(source.iterdir()) if source.is_dir() else [source]
-    pickles = [file for file in files if file.suffix in PICKLES]
+    pickles = [file for file in files if converts(file)]
     if not pickles:
-        raise InputError(f"{source} holds no checkpoint to convert; give one that ends in {', '.join(PICKLES)}")
+        raise InputError(
+            f"{source} holds no checkpoint to convert; give one that ends in {', '.join((*PICKLES, KERAS))}"
+        )
     done = [file.name for file in files if file.name in map(converted_name, pickles)]
     if done:
         raise InputError(f"{source} already holds {done[0]}; there is nothing to convert")
     return convert_files(files, out, seconds)
+
+
+def converts(file: Path) -> bool:
+    """Whether it is a checkpoint that has to become safetensors, by its name."""
+    return file.suffix in PICKLES or file.name.endswith(KERAS)
 
 
 def convert_files(files: Iterable[Path], out: Path, seconds: float = SECONDS) -> list[Path]:
@@ -57,7 +66,7 @@ def _convert_all(files: Iterable[Path], out: Path, seconds: float) -> list[Path]
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as place:
         stage = Path(place)
         for file in files:
-            if file.suffix in PICKLES:
+            if converts(file):
                 _convert_file(file, stage / converted_name(file), seconds)
             elif file.name == _INDEX:
                 (stage / "model.safetensors.index.json").write_text(_converted_index(file))
@@ -73,7 +82,7 @@ def _convert_all(files: Iterable[Path], out: Path, seconds: float) -> list[Path]
 
 def converted_name(file: Path) -> str:
     """``pytorch_model-1.bin`` -> ``model-1.safetensors``, as transformers names them; else only the suffix changes."""
-    return file.stem.removeprefix("pytorch_") + ".safetensors"
+    return file.name.removesuffix(KERAS).removesuffix(file.suffix).removeprefix("pytorch_") + ".safetensors"
 
 
 def read_notes(file: Path) -> dict[str, object]:
@@ -83,6 +92,8 @@ def read_notes(file: Path) -> dict[str, object]:
 
 
 def _convert_file(source: Path, target: Path, seconds: float) -> None:
+    if source.name.endswith(KERAS) and find_spec("h5py") is None:
+        raise WeightsError(f"{source} needs the package h5py to be read; run: pip install 'toccata[openl3]'")
     command = [sys.executable, "-I", str(_CHILD), str(source.resolve()), str(target.resolve())]
     bare = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
     bare |= {"OMP_NUM_THREADS": "1", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}

@@ -22,7 +22,7 @@ from toccata.errors import InputError, ToccataError, WeightsError
 from toccata.version import __version__
 from toccata.weights import catalogue, store
 from toccata.weights.catalogue import Public
-from toccata.weights.convert import PICKLES, convert_files
+from toccata.weights.convert import convert_files, converts
 
 Progress = Callable[[float, float], None]
 _SHARD = re.compile(r"(model|pytorch_model)-\d+-of-(\d+)\.(safetensors|bin)")
@@ -43,7 +43,7 @@ class _Remote:
 
     @property
     def pickled(self) -> bool:
-        return Path(self.name).suffix in PICKLES
+        return converts(Path(self.name))
 
 
 @dataclass(frozen=True)

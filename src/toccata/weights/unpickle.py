@@ -1,19 +1,23 @@
-"""A program of its own, which ``convert`` starts: one pickled checkpoint in, one safetensors file out.
+"""A program of its own, which ``convert`` starts: one checkpoint, pickled or Keras', in, one safetensors file out.
 
 ``python -I unpickle.py SOURCE TARGET`` opens SOURCE as tensors and plain values only, never running what it names,
 within limits of memory and file size, and exits with 0; or says on stdout in one line why not, and exits with 3.
 """
 
+import gzip
+import io
 import json
 import re
 import struct
 import sys
 import zipfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 REFUSED = 3
+KERAS, KERAS_SPARE = ".h5.gz", 2**20
 MOST_VALUES, LONGEST_NAME = 200_000, 1000
 SPARE = 2**30
 NUMBERS = {"f2": "e", "f4": "f", "f8": "d", "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
@@ -28,7 +32,7 @@ def main(source: Path, target: Path) -> None:
     import torch  # noqa: F401 - before the limit, for it takes more room than any checkpoint
 
     limit(source.stat().st_size)
-    tensors, notes = read(source)
+    tensors, notes = (read_keras if source.name.endswith(KERAS) else read)(source)
     from safetensors.torch import save_file
 
     save_file(tensors, target, {"format": "pt", "toccata": json.dumps(notes, default=str)})
@@ -51,6 +55,33 @@ def read(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             raise Refused(f"it has two values named {name!r}")
         (tensors if isinstance(value, torch.Tensor) else notes)[name] = value
     return dense(tensors, size), notes
+
+
+def read_keras(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The weights of a Keras model in HDF5: ``place.kernel`` and the like, where ``place`` counts layers with weights.
+
+    Keras itself goes by that order, for its layers' names differ from one version to another.
+    """
+    import torch
+
+    h5py: Any = import_module("h5py")  # its own types allow for far more than Keras writes
+    most = 2 * source.stat().st_size + KERAS_SPARE  # weights hardly shrink, what HDF5 writes round them does
+    with gzip.open(source) as packed:
+        unpacked = packed.read(most + 1)
+    if len(unpacked) > most:
+        raise Refused("it unpacks to more than twice its own size")
+    tensors: dict[str, Any] = {}
+    with h5py.File(io.BytesIO(unpacked), "r") as file:
+        layers = [file[name] for name in file.attrs["layer_names"]]
+        for place, layer in enumerate(layer for layer in layers if len(layer.attrs["weight_names"])):
+            for name in layer.attrs["weight_names"]:
+                dataset = layer[name]
+                if dataset.external:  # links to other files lead nowhere from one that is in memory
+                    raise Refused("it names another file")
+                whole = name.decode() if isinstance(name, bytes) else str(name)
+                part = whole.split("/")[-1].split(":")[0]
+                tensors[f"{place}.{part}"] = torch.from_numpy(dataset[()])
+    return tensors, {}
 
 
 class Dtype:
