@@ -179,10 +179,13 @@ def spans(batch: int, frames: int, share: float, length: int, generator: torch.G
     return F.max_pool1d(padded[:, None], length, 1)[:, 0] > 0
 
 
-def contrast_logits(told_ND: Tensor, right_ND: Tensor, wrong_KND: Tensor, temperature: float = 0.1) -> Tensor:
-    """(N, 1 + K): cosines to the right vector and to the wrong ones, over the temperature (wav2vec 2.0, equation 3)."""
-    candidates = torch.cat([right_ND[None], wrong_KND])
-    return torch.cosine_similarity(told_ND[None], candidates, dim=-1).T / temperature
+def contrast_logits(told_ND: Tensor, vectors_ND: Tensor, drawn_KN: Tensor, temperature: float = 0.1) -> Tensor:
+    """(N, 1 + K): cosines to the own vector and to those drawn, over the temperature (wav2vec 2.0, equation 3)."""
+    # All cosines at once are one product of (N, D) and (D, N); the drawn vectors themselves would fill (K, N, D).
+    with torch.autocast(told_ND.device.type, enabled=False):
+        cosines_NN = F.normalize(told_ND, dim=-1) @ F.normalize(vectors_ND, dim=-1).T
+    own_N = torch.arange(len(told_ND), device=told_ND.device)
+    return cosines_NN.gather(1, torch.cat([own_N[None], drawn_KN]).T) / temperature
 
 
 def contrastive_loss(
@@ -206,6 +209,6 @@ def contrastive_loss(
         drawn_KN = torch.randint(count - 1, (distractors, count), generator=generator)
         drawn_KN += drawn_KN >= torch.arange(count)  # any but its own
         drawn_KN = drawn_KN.to(right_ND.device)
-        logits = contrast_logits(told_ND, right_ND, right_ND[drawn_KN])
+        logits = contrast_logits(told_ND, right_ND, drawn_KN)
         losses.append(F.cross_entropy(logits, torch.zeros_like(drawn_KN[0]), reduction="sum"))
     return torch.stack(losses).sum() / mask_BT.sum() if losses else told_BTW.sum() * 0

@@ -20,8 +20,8 @@ from toccata.encoders.w2vbert import Losses, W2vBert, W2vBertConfig, full, mels_
 from toccata.errors import InputError
 from toccata.nn.rvq import perplexity
 from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
@@ -58,10 +58,9 @@ def train(recipe: W2vBertRecipe) -> None:
     """Train, or go on training, and write the averaged weights and the tokens to ``recipe.out``/model."""
     if recipe.preset not in (*PRESETS, *PUBLIC):
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join((*PRESETS, *PUBLIC))}")
-    torch.set_num_threads(recipe.threads)
+    settle(recipe.threads)
     if recipe.preset in PUBLIC:
         return fit_public(recipe, PUBLIC[recipe.preset])
-    keep_freed_memory()
     deadline = time.monotonic() + 60 * recipe.minutes
     config = PRESETS[recipe.preset]()
     torch.manual_seed(recipe.seed)
