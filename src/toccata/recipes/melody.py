@@ -22,7 +22,7 @@ from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.encoders.joint import similarity
 from toccata.encoders.melody import MelodyConfig, MelodyEncoder, full, mels_of, mini, save_melody
 from toccata.errors import InputError
-from toccata.recipes.music import HELD_OUT_SEED, MusicRecipe, Source, newest_shard
+from toccata.recipes.music import HELD_OUT_SEED, MusicRecipe, Source, last_shard, newest_shard
 from toccata.training.contrastive import triplet_loss
 from toccata.training.cpu import settle
 from toccata.training.log import StepLog
@@ -122,7 +122,8 @@ def source_of(recipe: MelodyRecipe, config: MelodyConfig) -> Source:
             functools.partial(shard_of_covers, seed=seed, config=config),
         )
 
-    return Source(store(recipe.seed), 10**6, store(HELD_OUT_SEED), tuple(range(recipe.held_out_shards)))
+    count = last_shard(recipe) + 1
+    return Source(store(recipe.seed), count, store(HELD_OUT_SEED), tuple(range(recipe.held_out_shards)))
 
 
 def shard_of_covers(index: int, seed: int, config: MelodyConfig) -> Shard:

@@ -113,7 +113,7 @@ def shards_of(recipe: Reading, front: Front, captioned: bool, words: TextEncoder
             make = functools.partial(band_shard, seed=seed, front=front)
             return ShardStore(recipe.mels / f"{corpus_name(seed)}-{front.name}", make)
 
-        count = recipe.first_shards + (recipe.steps - 1) // recipe.steps_per_shard + 1
+        count = last_shard(recipe) + 1
         return Source(store(recipe.seed), count, store(HELD_OUT_SEED), tuple(range(recipe.held_out_shards)))
     rows = read_manifest(recipe.manifest, captioned)
     for text in (text for row in rows for text in row.captions):
@@ -152,6 +152,11 @@ def _band(index: int, seed: int, sample_rate: int) -> Iterator[tuple[Tensor, dic
 def manifest_shard(index: int, rows: list[ManifestRow], front: Front) -> Shard:
     """The ``index``-th 32 files."""
     return front.shard(manifest_waves(rows[index * PIECES : (index + 1) * PIECES], front.sample_rate))
+
+
+def last_shard(recipe: Reading) -> int:
+    """Of the endless corpus, the last one that a step draws from."""
+    return recipe.first_shards + (recipe.steps - 1) // recipe.steps_per_shard
 
 
 def newest_shard(recipe: Reading, source: Source, step: int) -> int:

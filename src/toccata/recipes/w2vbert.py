@@ -28,6 +28,7 @@ from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 
 PRESETS = {"mini": mini, "full": full}
+START_STEPS = 16  # whose music the codes of mels are found in
 PUBLIC = {"w2v-bert-2.0": W2V_BERT, "mert": MERT}
 
 
@@ -77,6 +78,9 @@ def train(recipe: W2vBertRecipe) -> None:
     log = StepLog(f"w2vbert-{recipe.preset}", step, recipe.steps, every=25)
     with made_ahead(source.train, 0, source.count, recipe.workers, recipe.first_shards + 20) as read:
         draw = sampler(recipe, config, source, read)
+        if step == 0:
+            mel_BTM = torch.cat([draw(first)[0] for first in range(START_STEPS)])
+            encoder.start(mel_BTM, torch.Generator().manual_seed(recipe.seed))
         while step < recipe.steps:
             mel_BTM, choose = draw(step)
             torch.manual_seed(recipe.seed * 10**7 + step)  # of the dropout, so that a run goes on exactly
