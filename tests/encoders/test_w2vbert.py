@@ -96,9 +96,13 @@ def melodies(generator: torch.Generator) -> Tensor:
     return 3.0 * F.one_hot(place_BT, 16).float() - 1.0
 
 
-def test_what_is_hidden_is_learnt_better_than_by_guessing_the_commonest_code():
+@pytest.mark.parametrize(
+    "config", [replace(TINY, vocabulary=32), replace(TINY, codes="learnt", idle_weight=2.0)], ids=["mels", "learnt"]
+)
+def test_what_is_hidden_is_learnt_better_than_by_guessing_the_commonest_code(config):
     torch.manual_seed(0)
-    encoder = W2vBert(TINY)
+    encoder = W2vBert(config)
+    encoder.start(melodies(torch.Generator().manual_seed(0)), torch.Generator().manual_seed(0))
     optimiser = torch.optim.Adam(encoder.parameters(), 2e-3)
     for step in range(150):
         generator = torch.Generator().manual_seed(step)
@@ -109,5 +113,5 @@ def test_what_is_hidden_is_learnt_better_than_by_guessing_the_commonest_code():
     mel_BTM = melodies(generator)
     with torch.no_grad():
         guessed = encoder.eval()(mel_BTM, 0.0, generator).guessed
-        codes = encoder.codebook(encoder.encode(mel_BTM)).codes_BT
+        codes = encoder.codes(mel_BTM, encoder.encode(mel_BTM), 0.0, generator).codes_BT
     assert guessed > torch.bincount(codes.flatten()).max() / codes.numel() + 0.15

@@ -86,6 +86,9 @@ def test_codes_and_idle_codes_are_those_of_transformers():
 
 def test_the_contrast_is_that_of_transformers():
     torch.manual_seed(0)
-    told_ND, right_ND, wrong_KND = torch.randn(5, 6), torch.randn(5, 6), torch.randn(3, 5, 6)
-    theirs = peer.Wav2Vec2ConformerForPreTraining.compute_contrastive_logits(right_ND[None], wrong_KND, told_ND, 0.1)
-    torch.testing.assert_close(contrast_logits(told_ND, right_ND, wrong_KND, 0.1), theirs.T)
+    told_ND, vectors_ND = torch.randn(5, 6), torch.randn(5, 6)
+    drawn_KN = (torch.arange(5) + torch.randint(1, 5, (3, 5))) % 5
+    theirs = peer.Wav2Vec2ConformerForPreTraining.compute_contrastive_logits(
+        vectors_ND[None], vectors_ND[drawn_KN], told_ND, 0.1
+    )
+    torch.testing.assert_close(contrast_logits(told_ND, vectors_ND, drawn_KN, 0.1), theirs.T)

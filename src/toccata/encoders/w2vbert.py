@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toccata.audio.mel import normal_log_mel
+from toccata.nn.clusters import ClusterQuantiser
 from toccata.nn.conformer import ConformerBlock, distances
-from toccata.nn.gumbel import GumbelQuantiser, diversity_loss
+from toccata.nn.gumbel import Chosen, GumbelQuantiser, diversity_loss
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class W2vBertConfig:
     ``strides`` are the two convolutions' over time (over the mel bands both halve): with ``hop`` they give the frame
     rate. ``mask_share`` of the frames begin a span of ``mask_frames`` that is hidden in training; each hidden one is
     told from ``distractors`` others; ``idle_weight`` is that of the diversity loss. ``layer`` blocks make the features
-    that semantic tokens come from.
+    that semantic tokens come from. ``codes`` are "learnt" from what the convolutions give, as published, or those of
+    "mels", by k-means before training.
     """
 
     width: int = 1024
@@ -39,6 +41,7 @@ class W2vBertConfig:
     strides: tuple[int, int] = (2, 2)
     vocabulary: int = 1024
     code_width: int = 1024
+    codes: str = "learnt"
     sample_rate: int = 16_000
     n_fft: int = 400
     hop: int = 160
@@ -73,11 +76,10 @@ def full() -> W2vBertConfig:
 
 
 def mini() -> W2vBertConfig:
-    """w2vbert-mini: mels fine enough to tell keys, 25 Hz."""
+    """w2vbert-mini: mels fine enough to tell keys, 25 Hz; codes that can't collapse in a short training."""
     return W2vBertConfig(
         width=256, heads=4, inner=1024, contrast_layers=2, prediction_layers=4, layer=4, channels=32, strides=(2, 1),
-        vocabulary=512, code_width=128, n_fft=2048, hop=320, bands=128, window_seconds=10.0, dropout=0.0,
-        idle_weight=2.0,
+        vocabulary=512, code_width=128, codes="mels", n_fft=2048, hop=320, bands=128, window_seconds=10.0, dropout=0.0,
     )  # fmt: skip
 
 
@@ -113,7 +115,11 @@ class W2vBert(nn.Module):
             ConformerBlock(config.width, config.heads, config.inner, config.kernel, config.dropout)
             for _ in range(config.contrast_layers + config.prediction_layers)
         )
-        self.codebook = GumbelQuantiser(encoded, config.vocabulary, config.code_width)
+        if config.codes == "learnt":
+            self.codebook = GumbelQuantiser(encoded, config.vocabulary, config.code_width)
+        else:
+            frame = math.prod(config.strides) * config.bands
+            self.codebook = ClusterQuantiser(frame, config.vocabulary, config.code_width)
         self.context_out = nn.Linear(config.width, config.code_width)
         self.code_out = nn.Linear(config.width, config.vocabulary)
 
@@ -135,6 +141,22 @@ class W2vBert(nn.Module):
         seen_BCTM = self.convolutions(mel_BTM[:, None])
         return self.encoded_norm(seen_BCTM.transpose(1, 2).flatten(2))
 
+    def start(self, mel_BTM: Tensor, generator: torch.Generator) -> None:
+        """Before training: the codes of mels, by k-means over such; does nothing where codes are learnt."""
+        if isinstance(self.codebook, ClusterQuantiser):
+            self.codebook.start(self._frames(mel_BTM).flatten(0, 1), generator)
+
+    def codes(self, mel_BTM: Tensor, encoded_BTE: Tensor, temperature: float, generator: torch.Generator) -> Chosen:
+        """What each frame is to be guessed as, of log-mels and what ``encode`` gave of them."""
+        named_BTD = self._frames(mel_BTM) if isinstance(self.codebook, ClusterQuantiser) else encoded_BTE
+        return self.codebook(named_BTD, temperature, generator)
+
+    def _frames(self, mel_BTM: Tensor) -> Tensor:
+        """The log-mels of each frame of features, side by side."""
+        count = math.prod(self.config.strides)
+        padded = F.pad(mel_BTM, (0, 0, 0, -mel_BTM.shape[1] % count))
+        return padded.unflatten(1, (-1, count)).flatten(2)
+
     def features(self, mel_BTM: Tensor, layer: int | None = None) -> Tensor:
         """Log-mels -> (B, T, D) after the first ``layer`` blocks (the configuration's by default), nothing hidden."""
         hidden = self.lift(self.encode(mel_BTM))
@@ -155,7 +177,7 @@ class W2vBert(nn.Module):
         hidden = torch.where(mask_BT[..., None], self.hidden_D.to(encoded_BTE.dtype), self.lift(encoded_BTE))
         context_BTD = self._through(hidden, 0, config.contrast_layers)
         found_BTD = self._through(context_BTD, config.contrast_layers, len(self.blocks))
-        chosen = self.codebook(encoded_BTE, temperature, generator)
+        chosen = self.codes(mel_BTM, encoded_BTE, temperature, generator)
         told_BTW = self.context_out(context_BTD).float()
         contrast = contrastive_loss(told_BTW, chosen.vectors_BTW, mask_BT, config.distractors, generator)
         guesses_NV, codes_N = self.code_out(found_BTD[mask_BT]).float(), chosen.codes_BT[mask_BT]
@@ -179,10 +201,13 @@ def spans(batch: int, frames: int, share: float, length: int, generator: torch.G
     return F.max_pool1d(padded[:, None], length, 1)[:, 0] > 0
 
 
-def contrast_logits(told_ND: Tensor, right_ND: Tensor, wrong_KND: Tensor, temperature: float = 0.1) -> Tensor:
-    """(N, 1 + K): cosines to the right vector and to the wrong ones, over the temperature (wav2vec 2.0, equation 3)."""
-    candidates = torch.cat([right_ND[None], wrong_KND])
-    return torch.cosine_similarity(told_ND[None], candidates, dim=-1).T / temperature
+def contrast_logits(told_ND: Tensor, vectors_ND: Tensor, drawn_KN: Tensor, temperature: float = 0.1) -> Tensor:
+    """(N, 1 + K): cosines to the own vector and to those drawn, over the temperature (wav2vec 2.0, equation 3)."""
+    # All cosines at once are one product of (N, D) and (D, N); the drawn vectors themselves would fill (K, N, D).
+    with torch.autocast(told_ND.device.type, enabled=False):
+        cosines_NN = F.normalize(told_ND, dim=-1) @ F.normalize(vectors_ND, dim=-1).T
+    own_N = torch.arange(len(told_ND), device=told_ND.device)
+    return cosines_NN.gather(1, torch.cat([own_N[None], drawn_KN]).T) / temperature
 
 
 def contrastive_loss(
@@ -206,6 +231,6 @@ def contrastive_loss(
         drawn_KN = torch.randint(count - 1, (distractors, count), generator=generator)
         drawn_KN += drawn_KN >= torch.arange(count)  # any but its own
         drawn_KN = drawn_KN.to(right_ND.device)
-        logits = contrast_logits(told_ND, right_ND, right_ND[drawn_KN])
+        logits = contrast_logits(told_ND, right_ND, drawn_KN)
         losses.append(F.cross_entropy(logits, torch.zeros_like(drawn_KN[0]), reduction="sum"))
     return torch.stack(losses).sum() / mask_BT.sum() if losses else told_BTW.sum() * 0

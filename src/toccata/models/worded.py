@@ -5,10 +5,10 @@ Shapes: B batch, L text tokens, W width of a token, C channels, N samples; "..."
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from toccata.audio import resample
 from toccata.clip import Clip, Progress, in_parts, sound
 from toccata.encoders.readers import TextReader
 from toccata.errors import InputError
+from toccata.models.streaming import Streaming
 from toccata.prompt import EditOptions, GenerateOptions, Prompt
 from toccata.sampling.diffusion import COSINE, Denoise, guided, target
 
@@ -102,7 +103,7 @@ class Request(Generic[S]):
     tell: Callable[[float], None]
 
 
-class WordedPipeline(ABC, Generic[S]):
+class WordedPipeline(Streaming, Generic[S]):
     """A loaded model of such a family; see ``toccata.clip.Generator`` for what ``generate`` promises.
 
     A family says how sound is drawn (``_waves``), how it is sampled unless told (``sampling``), and of sound that it
@@ -127,38 +128,13 @@ class WordedPipeline(ABC, Generic[S]):
     def _waves(self, asked: Request[S]) -> Iterator[np.ndarray]:
         """New wave parts; all chance comes from one generator of the request's seed."""
 
-    @overload
-    def generate(
-        self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
-    ) -> Clip: ...
-
-    @overload
-    def generate(
-        self, prompt: Sequence[str | Prompt], seconds: float = 10.0, seed: int | None = None, **options: Any
-    ) -> list[Clip]: ...
-
-    def generate(
-        self,
-        prompt: str | Prompt | Sequence[str | Prompt],
-        seconds: float = 10.0,
-        seed: int | None = None,
-        **options: Any,
-    ) -> Clip | list[Clip]:
-        """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
-
-        ``options``: guidance as in ``GenerateOptions``; steps as in ``EditOptions``; and progress, a callable.
-        """
-        if isinstance(prompt, str | Prompt):
-            return Clip.join(self.stream(prompt, seconds, seed, **options))
-        if not prompt:
-            raise InputError("the list of prompts is empty; give at least one")
-        seed = secrets.randbits(32) if seed is None else seed
-        return [Clip.join(self.stream(one, seconds, seed, **options)) for one in prompt]
-
     def stream(
         self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
     ) -> Iterator[Clip]:
-        """The same music in parts as they are made; they join without a seam to what ``generate`` returns."""
+        """Music of exactly ``seconds`` as it is made; the parts join without a seam to what ``generate`` returns.
+
+        ``options``: guidance as in ``GenerateOptions``; steps as in ``EditOptions``; and progress, a callable.
+        """
         return self._stream(Prompt.of(prompt), np.zeros((self.channels, 0), np.float32), seconds, seed, **options)
 
     def continue_(

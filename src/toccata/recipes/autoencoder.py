@@ -20,6 +20,7 @@ from toccata.data.shards import made_ahead
 from toccata.errors import InputError
 from toccata.recipes.codec_parts import critic_loss, opinion, same_crops
 from toccata.recipes.stereo import band, stereo_crops
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
 from toccata.training.optim import warmup_stable_decay
 from toccata.training.precision import fast_products
@@ -59,7 +60,7 @@ def train(recipe: AutoencoderRecipe) -> None:
     """Run what is left of the steps and write the codec to ``recipe.out``/codec."""
     if recipe.preset not in PRESETS:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
-    torch.set_num_threads(recipe.threads)
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     torch.manual_seed(recipe.seed)
     codec = Autoencoder(PRESETS[recipe.preset]()).to(recipe.device)

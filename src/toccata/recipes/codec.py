@@ -39,6 +39,7 @@ from toccata.recipes.codec_parts import (
     unquantised,
 )
 from toccata.training.balancer import Balancer
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
 from toccata.training.optim import warmup_cosine, warmup_stable_decay
 from toccata.training.precision import fast_products
@@ -95,7 +96,7 @@ def train(recipe: CodecRecipe) -> None:
     """Run the codec's phases (or what is left of them) and write it to ``recipe.out``."""
     if recipe.preset not in PRESETS:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
-    torch.set_num_threads(recipe.threads)
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     torch.manual_seed(recipe.seed)
     config = PRESETS[recipe.preset]()

@@ -22,10 +22,10 @@ from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.encoders.joint import similarity
 from toccata.encoders.melody import MelodyConfig, MelodyEncoder, full, mels_of, mini, save_melody
 from toccata.errors import InputError
-from toccata.recipes.music import HELD_OUT_SEED, MusicRecipe, Source, newest_shard
+from toccata.recipes.music import HELD_OUT_SEED, MusicRecipe, Source, last_shard, newest_shard
 from toccata.training.contrastive import triplet_loss
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
@@ -72,8 +72,7 @@ def train(recipe: MelodyRecipe) -> None:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
     if recipe.manifest is not None:
         raise InputError("the melody encoder learns from the band's scores, not from a manifest; leave it out")
-    torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     config = PRESETS[recipe.preset]()
     torch.manual_seed(recipe.seed)
@@ -123,7 +122,8 @@ def source_of(recipe: MelodyRecipe, config: MelodyConfig) -> Source:
             functools.partial(shard_of_covers, seed=seed, config=config),
         )
 
-    return Source(store(recipe.seed), 10**6, store(HELD_OUT_SEED), tuple(range(recipe.held_out_shards)))
+    count = last_shard(recipe) + 1
+    return Source(store(recipe.seed), count, store(HELD_OUT_SEED), tuple(range(recipe.held_out_shards)))
 
 
 def shard_of_covers(index: int, seed: int, config: MelodyConfig) -> Shard:

@@ -24,8 +24,8 @@ from toccata.models.mousai.network import MousaiNetwork
 from toccata.models.mousai.pipeline import save_mousai
 from toccata.models.worded import captioned_loss
 from toccata.recipes import stereo
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, averaged, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
@@ -75,8 +75,7 @@ def train(recipe: MousaiRecipe) -> None:
     """Train, or go on training, and write the averaged weights to ``recipe.out``/model."""
     if recipe.preset not in PRESETS:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
-    torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     heard, codec_name = adopt(str(recipe.codec), recipe.out / "autoencoder")
     reader, text_name = adopt(recipe.text, recipe.out / "text")

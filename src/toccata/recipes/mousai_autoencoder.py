@@ -17,6 +17,7 @@ from toccata.codecs.magnitude import MagnitudeAutoencoder, full, magnitude_loss,
 from toccata.data.shards import made_ahead
 from toccata.errors import InputError
 from toccata.recipes.stereo import band, stereo_crops
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
 from toccata.training.optim import EMA, averaged, warmup_stable_decay
 from toccata.training.precision import fast_products
@@ -54,7 +55,7 @@ def train(recipe: MousaiAutoencoderRecipe) -> None:
     """Run what is left of the steps and write the codec to ``recipe.out``/codec."""
     if recipe.preset not in PRESETS:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
-    torch.set_num_threads(recipe.threads)
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     torch.manual_seed(recipe.seed)
     codec = MagnitudeAutoencoder(PRESETS[recipe.preset]()).to(recipe.device)

@@ -30,8 +30,8 @@ from toccata.recipes.pairs import (
 )
 from toccata.recipes.score_heads import LabelHead
 from toccata.training.contrastive import pair_loss
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
@@ -50,8 +50,7 @@ def train(recipe: MuLanRecipe) -> None:
     """Train, or go on training, and write the averaged weights to ``recipe.out``/model."""
     if recipe.preset not in PRESETS:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
-    torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     config, words = PRESETS[recipe.preset](), load_text_encoder()
     torch.manual_seed(recipe.seed)

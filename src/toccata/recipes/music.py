@@ -34,6 +34,8 @@ class Reading(Protocol):
     @property
     def preset(self) -> str: ...
     @property
+    def steps(self) -> int: ...
+    @property
     def first_shards(self) -> int: ...
     @property
     def steps_per_shard(self) -> int: ...
@@ -111,7 +113,8 @@ def shards_of(recipe: Reading, front: Front, captioned: bool, words: TextEncoder
             make = functools.partial(band_shard, seed=seed, front=front)
             return ShardStore(recipe.mels / f"{corpus_name(seed)}-{front.name}", make)
 
-        return Source(store(recipe.seed), 10**6, store(HELD_OUT_SEED), tuple(range(recipe.held_out_shards)))
+        count = last_shard(recipe) + 1
+        return Source(store(recipe.seed), count, store(HELD_OUT_SEED), tuple(range(recipe.held_out_shards)))
     rows = read_manifest(recipe.manifest, captioned)
     for text in (text for row in rows for text in row.captions):
         if words is not None and not words.covers(text):
@@ -149,6 +152,11 @@ def _band(index: int, seed: int, sample_rate: int) -> Iterator[tuple[Tensor, dic
 def manifest_shard(index: int, rows: list[ManifestRow], front: Front) -> Shard:
     """The ``index``-th 32 files."""
     return front.shard(manifest_waves(rows[index * PIECES : (index + 1) * PIECES], front.sample_rate))
+
+
+def last_shard(recipe: Reading) -> int:
+    """Of the endless corpus, the last one that a step draws from."""
+    return recipe.first_shards + (recipe.steps - 1) // recipe.steps_per_shard
 
 
 def newest_shard(recipe: Reading, source: Source, step: int) -> int:

@@ -26,8 +26,8 @@ from toccata.models.musicgen.pipeline import save_musicgen
 from toccata.nn.codebooks import PATTERNS, interleave, steps_of
 from toccata.recipes.score_heads import LabelHead, LabelTargets, RollHead, label_targets
 from toccata.recipes.words import learn_words
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, split_matrices, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
@@ -134,8 +134,7 @@ def train(recipe: MusicGenRecipe) -> None:
     for kind, name, known in (("preset", recipe.preset, PRESETS), ("pattern", recipe.pattern, PATTERNS)):
         if name not in known:
             raise InputError(f"unknown {kind} {name!r}; choose from {', '.join(known)}")
-    torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     text = load_text_encoder()
     config = sized(recipe, text)

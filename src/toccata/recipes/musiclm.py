@@ -26,8 +26,8 @@ from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.pipeline import save_musiclm
 from toccata.recipes import melody as melody_recipe
 from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
@@ -91,8 +91,7 @@ def train(recipe: MusicLMRecipe) -> None:
             raise InputError(f"unknown {kind} {name!r}; choose from {', '.join(known)}")
     if recipe.stage == "melody":
         return melody_recipe.train(of_melody(recipe))
-    torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     whole = fitted(PRESETS[recipe.preset](), parts_at(recipe.mulan, recipe.w2vbert, recipe.codec, recipe.melody))
     config = whole.stages[recipe.stage]

@@ -22,8 +22,8 @@ from toccata.models.riffusion.network import RiffusionNetwork, picture_of
 from toccata.models.riffusion.pipeline import save_riffusion
 from toccata.models.worded import captioned_loss
 from toccata.recipes.music import Front, Source, newest_shard, shards_of
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, averaged, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
@@ -75,8 +75,7 @@ def train(recipe: RiffusionRecipe) -> None:
     """Train, or go on training, and write the averaged weights to ``recipe.out``/model."""
     if recipe.preset not in PRESETS:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
-    torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     reader, text_name = adopt(recipe.text, recipe.out / "text")
     text = load_reader(reader)

@@ -24,8 +24,8 @@ from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, 
 from toccata.models.stable_audio.network import StableAudioNetwork, diffusion_loss, seconds_of
 from toccata.models.stable_audio.pipeline import save_stable_audio
 from toccata.recipes import stereo
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
@@ -80,8 +80,7 @@ def train(recipe: StableAudioRecipe) -> None:
     """Train, or go on training, and write the averaged weights to ``recipe.out``/model."""
     if recipe.preset not in PRESETS:
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join(PRESETS)}")
-    torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     heard, codec_name = adopt(str(recipe.codec), recipe.out / "autoencoder")
     told, text_name = adopt(recipe.text, recipe.out / "text")

@@ -23,8 +23,8 @@ from toccata.models.stable_audio.pipeline import StableAudio, load_pipeline, sav
 from toccata.recipes.stable_audio import HELD_OUT_SEED, Batch, StableAudioRecipe, latent_store, sampler
 from toccata.sampling.diffusion import PATHS, Denoise, ddim, denoiser, even, guided, heun
 from toccata.sampling.distillation import leap, leap_from
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
@@ -73,8 +73,7 @@ def train(recipe: StableAudioStepsRecipe) -> None:
     """Distil, or go on distilling, and write the averaged weights to ``recipe.out``/model."""
     if not 1 <= recipe.leaps <= MOST_LEAPS:
         raise InputError(f"a student takes 1 to {MOST_LEAPS} steps, not {recipe.leaps}; choose other leaps")
-    torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
+    settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     teacher = load_pipeline(recipe.teacher, recipe.device, "fp32")
     teacher.network.requires_grad_(False)

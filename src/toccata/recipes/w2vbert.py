@@ -20,14 +20,15 @@ from toccata.encoders.w2vbert import Losses, W2vBert, W2vBertConfig, full, mels_
 from toccata.errors import InputError
 from toccata.nn.rvq import perplexity
 from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
+from toccata.training.cpu import settle
 from toccata.training.log import StepLog
-from toccata.training.memory import keep_freed_memory
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 
 PRESETS = {"mini": mini, "full": full}
+START_STEPS = 16  # whose music the codes of mels are found in
 PUBLIC = {"w2v-bert-2.0": W2V_BERT, "mert": MERT}
 
 
@@ -58,10 +59,9 @@ def train(recipe: W2vBertRecipe) -> None:
     """Train, or go on training, and write the averaged weights and the tokens to ``recipe.out``/model."""
     if recipe.preset not in (*PRESETS, *PUBLIC):
         raise InputError(f"unknown preset {recipe.preset!r}; choose from {', '.join((*PRESETS, *PUBLIC))}")
-    torch.set_num_threads(recipe.threads)
+    settle(recipe.threads)
     if recipe.preset in PUBLIC:
         return fit_public(recipe, PUBLIC[recipe.preset])
-    keep_freed_memory()
     deadline = time.monotonic() + 60 * recipe.minutes
     config = PRESETS[recipe.preset]()
     torch.manual_seed(recipe.seed)
@@ -78,6 +78,9 @@ def train(recipe: W2vBertRecipe) -> None:
     log = StepLog(f"w2vbert-{recipe.preset}", step, recipe.steps, every=25)
     with made_ahead(source.train, 0, source.count, recipe.workers, recipe.first_shards + 20) as read:
         draw = sampler(recipe, config, source, read)
+        if step == 0:
+            mel_BTM = torch.cat([draw(first)[0] for first in range(START_STEPS)])
+            encoder.start(mel_BTM, torch.Generator().manual_seed(recipe.seed))
         while step < recipe.steps:
             mel_BTM, choose = draw(step)
             torch.manual_seed(recipe.seed * 10**7 + step)  # of the dropout, so that a run goes on exactly

@@ -182,7 +182,7 @@ def test_a_model_without_its_codec_says_so(model, tmp_path):
         pipeline.load_pipeline(tmp_path / "tiny")
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), 1e9, "ten", None])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), 1e9, "ten"])
 def test_impossible_lengths_are_refused(model, seconds):
     with pytest.raises(InputError, match="seconds must be a number from 1"):
         model.generate("slow piano", seconds)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.decoders import Decoder, fast_decoder, loading_dtype, pick_precision
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musicgen.writing import Piece, TextReader, Writer
+from toccata.models.streaming import Streaming
 from toccata.prompt import GenerateOptions, Prompt, options_of
 from toccata.sampling.tokens import TokenSampling
 from toccata.weights import checkpoint
@@ -64,7 +65,7 @@ class Job:
     origin: Clip
 
 
-class MusicGen:
+class MusicGen(Streaming):
     """A loaded MusicGen; see ``toccata.clip.Generator`` for what ``generate`` promises."""
 
     def __init__(
@@ -90,37 +91,6 @@ class MusicGen:
     @property
     def sample_rate(self) -> int:
         return self.codec.config.sample_rate
-
-    @overload
-    def generate(
-        self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
-    ) -> Clip: ...
-
-    @overload
-    def generate(
-        self, prompt: Sequence[str | Prompt], seconds: float = 10.0, seed: int | None = None, **options: Any
-    ) -> list[Clip]: ...
-
-    def generate(
-        self,
-        prompt: str | Prompt | Sequence[str | Prompt],
-        seconds: float = 10.0,
-        seed: int | None = None,
-        **options: Any,
-    ) -> Clip | list[Clip]:
-        """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
-
-        ``options``: guidance, temperature, top_k, top_p as in ``GenerateOptions``; melody, a sound file or a clip whose
-        tune the music takes up, again and again (found by Demucs where that was installed and pulled, else by toccata's
-        own filter); and progress, a callable. The clips of a list are made one after another, so that each equals its
-        own single run; ``generate_together`` is faster.
-        """
-        if isinstance(prompt, str | Prompt):
-            return Clip.join(self.stream(prompt, seconds, seed, **options))
-        if not prompt:
-            raise InputError("the list of prompts is empty; give at least one")
-        seed = secrets.randbits(32) if seed is None else seed
-        return [Clip.join(self.stream(one, seconds, seed, **options)) for one in prompt]
 
     def generate_together(
         self,
@@ -148,7 +118,12 @@ class MusicGen:
     def stream(
         self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
     ) -> Iterator[Clip]:
-        """The same music in parts as it is made; they join without a seam to what ``generate`` returns."""
+        """Music of exactly ``seconds`` as it is made; the parts join without a seam to what ``generate`` returns.
+
+        ``options``: guidance, temperature, top_k, top_p as in ``GenerateOptions``; melody, a sound file or a clip whose
+        tune the music takes up, again and again (found by Demucs where that was installed and pulled, else by toccata's
+        own filter); and progress, a callable. To make many clips, ``generate_together`` is faster.
+        """
         return self._stream(Request(Prompt.of(prompt), seconds, seed), **options)
 
     def continue_(

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from toccata.errors import InputError, WeightsError
 from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.writing import Stage, drawn_from, written
+from toccata.models.streaming import Streaming
 from toccata.prompt import GenerateOptions, Prompt, options_of
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
@@ -33,7 +34,7 @@ from toccata.weights.parts import find_part
 SEMANTIC, COARSE, FINE = range(3)
 
 
-class MusicLM:
+class MusicLM(Streaming):
     """A loaded MusicLM; see ``toccata.clip.Generator`` for what ``generate`` promises."""
 
     def __init__(
@@ -57,40 +58,15 @@ class MusicLM:
     def sample_rate(self) -> int:
         return self.codec.config.sample_rate
 
-    @overload
-    def generate(
+    def stream(
         self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
-    ) -> Clip: ...
-
-    @overload
-    def generate(
-        self, prompt: Sequence[str | Prompt], seconds: float = 10.0, seed: int | None = None, **options: Any
-    ) -> list[Clip]: ...
-
-    def generate(
-        self,
-        prompt: str | Prompt | Sequence[str | Prompt],
-        seconds: float = 10.0,
-        seed: int | None = None,
-        **options: Any,
-    ) -> Clip | list[Clip]:
-        """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
+    ) -> Iterator[Clip]:
+        """Music of exactly ``seconds`` as it is made; the parts join without a seam to what ``generate`` returns.
 
         ``options``: guidance, temperature (it scales each stage's own), top_k, top_p as in ``GenerateOptions``; melody,
         a sound file or a clip whose tune the music takes up, again and again, in a key of its own; and progress, a
         callable.
         """
-        if isinstance(prompt, str | Prompt):
-            return Clip.join(self.stream(prompt, seconds, seed, **options))
-        if not prompt:
-            raise InputError("the list of prompts is empty; give at least one")
-        seed = secrets.randbits(32) if seed is None else seed
-        return [Clip.join(self.stream(one, seconds, seed, **options)) for one in prompt]
-
-    def stream(
-        self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
-    ) -> Iterator[Clip]:
-        """The same music in parts as it is made; they join without a seam to what ``generate`` returns."""
         return self._stream(Prompt.of(prompt), None, seconds, seed, **options)
 
     def continue_(

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from toccata.models.stable_audio.config import START, TOTAL, DiffusionSampling, 
 from toccata.models.stable_audio.drawing import Start, draw_latents
 from toccata.models.stable_audio.looping import decode_around
 from toccata.models.stable_audio.network import Condition, StableAudioNetwork, seconds_of
+from toccata.models.streaming import Streaming
 from toccata.prompt import MAX_SECONDS, EditOptions, GenerateOptions, Prompt, options_of
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
@@ -53,7 +54,7 @@ class Asked:
     progress: Progress | None = None
 
 
-class StableAudio:
+class StableAudio(Streaming):
     """A loaded Stable Audio; see ``toccata.clip.Generator`` for what ``generate`` promises."""
 
     takes = frozenset({"steps", "init", "strength", "inpaint", "extend", "loop", "bpm"})
@@ -74,41 +75,16 @@ class StableAudio:
     def sample_rate(self) -> int:
         return self.codec.config.sample_rate
 
-    @overload
-    def generate(
+    def stream(
         self, prompt: str | Prompt, seconds: float | None = None, seed: int | None = None, **options: Any
-    ) -> Clip: ...
-
-    @overload
-    def generate(
-        self, prompt: Sequence[str | Prompt], seconds: float | None = None, seed: int | None = None, **options: Any
-    ) -> list[Clip]: ...
-
-    def generate(
-        self,
-        prompt: str | Prompt | Sequence[str | Prompt],
-        seconds: float | None = None,
-        seed: int | None = None,
-        **options: Any,
-    ) -> Clip | list[Clip]:
-        """Music of exactly ``seconds`` for a prompt, or a list of clips for a list of prompts (each with ``seed``).
+    ) -> Iterator[Clip]:
+        """Music of exactly ``seconds``, window by window; the parts join without a seam to what ``generate`` returns.
 
         ``options``: guidance as in ``GenerateOptions``; steps, strength, inpaint, extend, loop and bpm as in
         ``EditOptions``; init, a sound file or a clip that the music begins from (the length is then its own by
         default, else 10 seconds), or of which, with ``inpaint`` or ``extend``, all else stays; and progress, a
         callable. The length of an extended recording and of a loop follows from them.
         """
-        if isinstance(prompt, str | Prompt):
-            return Clip.join(self.stream(prompt, seconds, seed, **options))
-        if not prompt:
-            raise InputError("the list of prompts is empty; give at least one")
-        seed = secrets.randbits(32) if seed is None else seed
-        return [Clip.join(self.stream(one, seconds, seed, **options)) for one in prompt]
-
-    def stream(
-        self, prompt: str | Prompt, seconds: float | None = None, seed: int | None = None, **options: Any
-    ) -> Iterator[Clip]:
-        """The same music in parts, window by window; they join without a seam to what ``generate`` returns."""
         init, asked = options.pop("init", None), self._asked(prompt, seed, **options)
         edit = asked.edit
         if seconds is not None and (edit.loop or edit.extend):
