@@ -22,7 +22,7 @@ NAMES = {
     "mousai": "Moûsai at its published size: a step of either model, a clip from words to sound, against its paper",
     "retrieval": "do captions find their music, and music its captions; tokens, fusion, speed beside transformers",
     "tagging": "zero-shot tags of real recordings, beside musicnn's",
-    "evaluator": "Fréchet distance and FAD-infinity as sets grow and as sound gets worse, against SciPy; speed",
+    "evaluator": "Fréchet distance and FAD-infinity as sets grow and as sound gets worse, against SciPy",
     "evaluator-speed": "1,000 files to a Fréchet distance over VGGish, beside frechet-audio-distance",
     "autoencoder": "what the stereo autoencoder keeps of band pieces and real recordings, beside other codecs",
     "stable-audio": "Stable Audio Open 1.0 at its published size: speed beside diffusers, memory",

@@ -115,3 +115,17 @@ def test_what_is_hidden_is_learnt_better_than_by_guessing_the_commonest_code(con
         guessed = encoder.eval()(mel_BTM, 0.0, generator).guessed
         codes = encoder.codes(mel_BTM, encoder.encode(mel_BTM), 0.0, generator).codes_BT
     assert guessed > torch.bincount(codes.flatten()).max() / codes.numel() + 0.15
+
+
+@pytest.mark.parametrize("codes", ["mels", "learnt"])
+def test_losses_in_bfloat16_are_near_those_in_float32(codes):
+    torch.manual_seed(0)
+    encoder = W2vBert(replace(TINY, codes=codes))
+    mel_BTM = melodies(torch.Generator().manual_seed(0))
+    encoder.start(mel_BTM, torch.Generator().manual_seed(0))
+    whole = encoder(mel_BTM, 1.0, torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = encoder(mel_BTM, 1.0, torch.Generator().manual_seed(1))
+    half.total.backward()
+    assert half.contrast.item() == pytest.approx(whole.contrast.item(), rel=0.05)
+    assert half.prediction.item() == pytest.approx(whole.prediction.item(), rel=0.05)

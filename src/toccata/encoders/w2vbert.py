@@ -205,7 +205,7 @@ def contrast_logits(told_ND: Tensor, vectors_ND: Tensor, drawn_KN: Tensor, tempe
     """(N, 1 + K): cosines to the own vector and to those drawn, over the temperature (wav2vec 2.0, equation 3)."""
     # All cosines at once are one product of (N, D) and (D, N); the drawn vectors themselves would fill (K, N, D).
     with torch.autocast(told_ND.device.type, enabled=False):
-        cosines_NN = F.normalize(told_ND, dim=-1) @ F.normalize(vectors_ND, dim=-1).T
+        cosines_NN = F.normalize(told_ND.float(), dim=-1) @ F.normalize(vectors_ND.float(), dim=-1).T
     own_N = torch.arange(len(told_ND), device=told_ND.device)
     return cosines_NN.gather(1, torch.cat([own_N[None], drawn_KN]).T) / temperature
 

@@ -25,5 +25,6 @@ class ClusterQuantiser(nn.Module):
 
     def forward(self, x_BTD: Tensor, temperature: float = 0.0, generator: torch.Generator | None = None) -> Chosen:
         """As ``GumbelQuantiser``; nothing is drawn."""
-        codes_BT = self.centres.encode(x_BTD.float().flatten(0, 1)).view(x_BTD.shape[:2])
+        with torch.autocast(x_BTD.device.type, enabled=False):  # the nearest of many is a matter of small differences
+            codes_BT = self.centres.encode(x_BTD.float().flatten(0, 1)).view(x_BTD.shape[:2])
         return Chosen(self.codes_VW[codes_BT], codes_BT, F.one_hot(codes_BT, len(self.codes_VW)).float())
