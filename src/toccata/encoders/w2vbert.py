@@ -78,7 +78,7 @@ def full() -> W2vBertConfig:
 def mini() -> W2vBertConfig:
     """w2vbert-mini: mels fine enough to tell keys, 25 Hz; codes that can't collapse in a short training."""
     return W2vBertConfig(
-        width=256, heads=4, inner=1024, contrast_layers=2, prediction_layers=4, layer=4, channels=32, strides=(2, 1),
+        width=256, heads=4, inner=1024, contrast_layers=2, prediction_layers=4, layer=2, channels=32, strides=(2, 1),
         vocabulary=512, code_width=128, codes="mels", n_fft=2048, hop=320, bands=128, window_seconds=10.0, dropout=0.0,
     )  # fmt: skip
 
