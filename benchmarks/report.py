@@ -16,12 +16,16 @@ CACHE = ROOT / "runs" / "bench"
 
 @dataclass(frozen=True)
 class Options:
-    """How to run a benchmark: ``model`` is a name or folder (None: what ships), ``picture`` a file to draw into."""
+    """How to run a benchmark: ``model`` is a name or folder (None: what ships), ``picture`` a file to draw into.
+
+    ``against`` is a model to compare with, where a benchmark needs one that does not ship.
+    """
 
     quick: bool = False
     device: str = "cpu"
     model: str | None = None
     picture: Path | None = None
+    against: str | None = None
 
 
 @dataclass(frozen=True)

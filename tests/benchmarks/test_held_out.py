@@ -16,8 +16,11 @@ def test_only_what_strikes_within_the_excerpt_is_heard():
 
 def test_a_render_is_read_back_as_it_was_made(tmp_path, monkeypatch):
     monkeypatch.setattr(held_out, "CACHE", tmp_path)
-    held_out._render(held_out.HELD_OUT, 3, held_out._path(held_out.HELD_OUT, 3))
+    held_out._render(held_out.HELD_OUT, 3, held_out._path(held_out.HELD_OUT, 3, 12.0), 12.0)
+    held_out._render(held_out.HELD_OUT, 3, held_out._path(held_out.HELD_OUT, 3, 2.5), 2.5)
     (excerpt,) = held_out.excerpts(held_out.HELD_OUT, [3])
+    (shorter,) = held_out.excerpts(held_out.HELD_OUT, [3], 2.5)
     assert excerpt.wave_N.shape == (12 * 24000,)
+    assert np.array_equal(shorter.wave_N, excerpt.wave_N[:60_000])
     assert 0.02 < np.abs(excerpt.wave_N).max() <= 1
     assert excerpt.heard <= set(excerpt.labels["families"])

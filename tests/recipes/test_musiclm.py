@@ -88,6 +88,17 @@ def test_three_stages_make_a_model_that_hears_no_text_until_it_is_asked(recipe, 
     assert clip.samples.shape == (1, 24000)
 
 
+def test_the_ablation_has_no_semantic_stage(recipe):
+    recipe = replace(recipe, semantic=False, steps=1)
+    for stage in ("coarse", "fine"):
+        musiclm.train(replace(recipe, stage=stage))
+    model = load_pipeline(recipe.out / "model", "cpu")
+    assert [stream.name for stream in model.config.coarse.reads] == ["mulan"]
+    assert model.generate("slow piano", 1.0, seed=1).samples.shape == (1, 24000)
+    with pytest.raises(InputError, match="train coarse and fine"):
+        musiclm.train(recipe)
+
+
 def test_crops_are_the_same_stretch_in_every_kind_of_token():
     along = torch.arange(40, dtype=torch.int16)
     piece = meaning.MeaningPiece(

@@ -21,7 +21,14 @@ from toccata.encoders.melody import MelodyEncoder, load_melody
 from toccata.encoders.mulan import MuLan, load_mulan
 from toccata.encoders.semantic import SemanticTokens, load_semantic
 from toccata.errors import InputError
-from toccata.models.musiclm.config import MusicLMConfig, StageConfig, full, melody_starts, mini
+from toccata.models.musiclm.config import (
+    MusicLMConfig,
+    StageConfig,
+    full,
+    melody_starts,
+    mini,
+    without_semantic,
+)
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.pipeline import save_musiclm
 from toccata.recipes import melody as melody_recipe
@@ -46,9 +53,10 @@ LONGEST_SECONDS = 60.0
 class MusicLMRecipe(MusicRecipe):
     __doc__ = f"""{MusicRecipe.__doc__}
     Captions are never read. ``stage`` is semantic, coarse or fine; when all three are there, they are joined to a model
-    in ``out``/model. ``mulan`` and ``w2vbert`` are folders of trained encoders, ``codec`` one of a SoundStream codec
-    (None: soundstream-mini). Tokens are computed once and kept under ``tokens``. A ``short_share`` of the steps hear
-    shorter crops, as the last windows of a clip are.
+    in ``out``/model. Where ``semantic`` is false there is no semantic stage, and the coarse one reads no tokens of it:
+    the paper's ablation. ``mulan`` and ``w2vbert`` are folders of trained encoders, ``codec`` one of a SoundStream
+    codec (None: soundstream-mini). Tokens are computed once and kept under ``tokens``. A ``short_share`` of the steps
+    hear shorter crops, as the last windows of a clip are.
 
     The stage melody trains the encoder of melodies instead, by ``recipes.melody``, in ``out``/melody. With its model as
     ``melody`` (for all three stages) the semantic stage is told in ``melody_share`` of the steps what melody it writes.
@@ -61,6 +69,7 @@ class MusicLMRecipe(MusicRecipe):
     codec: Path | None = None
     melody: Path | None = None
     stage: str = "semantic"
+    semantic: bool = True
     steps: int = 5000
     steps_per_shard: int = 16
     short_share: float = 0.3
@@ -93,7 +102,11 @@ def train(recipe: MusicLMRecipe) -> None:
         return melody_recipe.train(of_melody(recipe))
     settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
-    whole = fitted(PRESETS[recipe.preset](), parts_at(recipe.mulan, recipe.w2vbert, recipe.codec, recipe.melody))
+    preset = PRESETS[recipe.preset]()
+    preset = preset if recipe.semantic else without_semantic(preset)
+    if recipe.stage not in preset.stages:
+        raise InputError(f"without semantic tokens there is no stage {recipe.stage!r}; train coarse and fine")
+    whole = fitted(preset, parts_at(recipe.mulan, recipe.w2vbert, recipe.codec, recipe.melody))
     config = whole.stages[recipe.stage]
     torch.manual_seed(recipe.seed)
     network = StageNetwork(config).to(recipe.device)
@@ -163,7 +176,7 @@ def fitted(config: MusicLMConfig, parts: Parts) -> MusicLMConfig:
         reads = tuple(replace(stream, **sizes.get(stream.name, {})) for stream in one.reads)
         return replace(one, reads=reads, writes=replace(one.writes, **sizes[one.writes.name]))
 
-    return replace(config, **{name: stage(one) for name, one in config.stages.items()})
+    return replace(config, **{name: stage(getattr(config, name)) for name in STAGES})
 
 
 @functools.lru_cache(maxsize=1)
@@ -323,7 +336,7 @@ def publish(recipe: MusicLMRecipe, whole: MusicLMConfig, network: StageNetwork, 
     heard = round(step * recipe.batch * network.config.seconds / 3600, 1)
     card = {"steps": step, "hours_heard": heard, "tokens": front_of(recipe).name, **provenance(recipe.device)}
     checkpoint.save(recipe.out / recipe.stage, {"family": "musiclm-stage", **card}, compact(network.state_dict()))
-    if not all((recipe.out / name / "config.json").is_file() for name in STAGES):
+    if not all((recipe.out / name / "config.json").is_file() for name in whole.stages):
         return
     networks = {name: StageNetwork(config) for name, config in whole.stages.items()}
     steps = {}
@@ -333,7 +346,7 @@ def publish(recipe: MusicLMRecipe, whole: MusicLMConfig, network: StageNetwork, 
         steps[name] = said["steps"]
     target = recipe.out / "model"
     parts = {"mulan": recipe.mulan, "w2vbert": recipe.w2vbert, "codec": recipe.codec or BUNDLED / "soundstream-mini"}
-    parts |= {"melody": recipe.melody} if recipe.melody else {}
+    parts |= {"melody": recipe.melody} if recipe.melody and recipe.semantic else {}
     for role, folder in parts.items():
         shutil.copytree(folder, target / role, dirs_exist_ok=True)
     save_musiclm(target, whole, networks, name=f"musiclm-{recipe.preset}", steps=steps,

@@ -16,7 +16,7 @@ from toccata.encoders.towers import text_tower
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError, WeightsError
 from toccata.models.musiclm import pipeline
-from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts
+from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts, without_semantic
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.writing import Stage
 from toccata.prompt import Prompt
@@ -41,7 +41,7 @@ def randomised(module, std=0.4):
     return module.eval()
 
 
-def parts():
+def parts(config=CONFIG):
     torch.manual_seed(0)
     codec = randomised(soundstream.SoundStream(replace(soundstream.mini(), levels=3, vocabulary=16)), 0.05)
     for level in codec.quantiser.levels:
@@ -58,7 +58,7 @@ def parts():
     )  # fmt: skip
     meaning = semantic.SemanticTokens(w2vbert.W2vBert(small)).eval()
     meaning.fit(torch.randn(100, 32), torch.Generator().manual_seed(0))
-    networks = {name: randomised(StageNetwork(config)) for name, config in CONFIG.stages.items()}
+    networks = {name: randomised(StageNetwork(one)) for name, one in config.stages.items()}
     return networks, joint, meaning, codec
 
 
@@ -105,6 +105,20 @@ def test_a_clip_is_exactly_as_long_as_asked_also_past_every_window(model, second
     clip = model.generate("slow piano", seconds, seed=1)
     assert clip.samples.shape == (1, round(seconds * 24000))
     assert (clip.prompt, clip.model, clip.weights_sha256) == ("slow piano", "tiny", "abc")
+
+
+def test_without_a_semantic_stage_it_writes_continues_and_tells_stories():
+    networks, joint, meaning, codec = parts(config := without_semantic(CONFIG))
+    assert list(networks) == ["coarse", "fine"]
+    stages = {name: Stage.of(network) for name, network in networks.items()}
+    model = pipeline.MusicLM(config, stages, joint, meaning, codec, "tiny", "abc")
+    clip = model.generate(Prompt.story({0: "slow piano", 1.5: "loud drums"}), 3.0, seed=1)
+    assert clip.samples.shape == (1, 72_000)
+    assert not np.array_equal(clip.samples, model.generate("slow piano", 3.0, seed=1).samples)
+    assert model.continue_(clip, seconds=1.0, seed=1).samples.shape == (
+        1,
+        48_000,
+    )  # the second that it hears, and the new one
 
 
 def test_streamed_parts_join_to_the_whole(model):

@@ -49,8 +49,9 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class MusicLMConfig:
-    """The three stages, what of a long piece each hears again, and the codec's frame.
+    """The three stages, and what of a long piece each hears again.
 
+    Where the coarse stage does not read semantic tokens there is no semantic stage: the paper's ablation (section 5).
     ``semantic_overlap`` seconds of a long piece's semantic tokens are kept when the window moves on (section 4.6), of
     its coarse ones ``coarse_overlap``.
     """
@@ -63,7 +64,13 @@ class MusicLMConfig:
 
     @property
     def stages(self) -> dict[str, StageConfig]:
-        return {"semantic": self.semantic, "coarse": self.coarse, "fine": self.fine}
+        """Those that are there, in their order."""
+        semantic = {"semantic": self.semantic} if self.has_semantic else {}
+        return {**semantic, "coarse": self.coarse, "fine": self.fine}
+
+    @property
+    def has_semantic(self) -> bool:
+        return any(stream.name == "semantic" for stream in self.coarse.reads)
 
 
 def streams(semantic: int = 1024, rate: float = 50.0) -> dict[str, Stream]:
@@ -93,6 +100,12 @@ def full() -> MusicLMConfig:
         coarse=StageConfig((of["mulan"], of["semantic"]), of["coarse"], seconds=10.0, temperature=0.95),
         fine=StageConfig((of["coarse"],), of["fine"], seconds=3.0, temperature=0.4),
     )
+
+
+def without_semantic(config: MusicLMConfig) -> MusicLMConfig:
+    """The same with a coarse stage that reads MuLan's tokens alone."""
+    reads = tuple(stream for stream in config.coarse.reads if stream.name != "semantic")
+    return replace(config, coarse=replace(config.coarse, reads=reads))
 
 
 def mini() -> MusicLMConfig:

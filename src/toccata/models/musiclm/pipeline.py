@@ -163,11 +163,12 @@ class Writer:
     ) -> None:
         self.tune_N = tune_N
         self.model, self.prompt, self.seed, self.config = model, prompt, seed, model.config
-        self.semantic, self.coarse, self.fine = (stages[name] for name in ("semantic", "coarse", "fine"))
-        self.ratio = round(self.coarse.rate / self.semantic.rate)  # codec frames for each semantic token
+        self.semantic, self.coarse, self.fine = stages.get("semantic"), stages["coarse"], stages["fine"]
+        config = model.config
+        self.ratio = round(config.coarse.writes.rate / config.semantic.writes.rate)  # codec frames a semantic token
         self.semantic_KT, self.coarse_KT, self.fine_KT = (
-            torch.zeros(stage.network.config.writes.levels, 0, dtype=torch.int64)
-            for stage in (self.semantic, self.coarse, self.fine)
+            torch.zeros(stage.writes.levels, 0, dtype=torch.int64)
+            for stage in (config.semantic, config.coarse, config.fine)
         )
         self.told: dict[str | None, Tensor] = {}
         negative = prompt.negative if prompt else None
@@ -186,8 +187,9 @@ class Writer:
                 f"the audio to continue is shorter than {unit / model.sample_rate:g} seconds; give more of it"
             )
         self.told[None] = model.tokens_of_sound(heard_1N)
-        slow_1N = resample.resample(heard_1N, model.sample_rate, model.semantic.sample_rate)
-        self.semantic_KT = model.semantic.tokens(torch.from_numpy(slow_1N))[:, : heard_1N.shape[1] // unit]
+        if self.semantic:
+            slow_1N = resample.resample(heard_1N, model.sample_rate, model.semantic.sample_rate)
+            self.semantic_KT = model.semantic.tokens(torch.from_numpy(slow_1N))[:, : heard_1N.shape[1] // unit]
         codes_KT = model.codec.encode(torch.from_numpy(heard_1N)[None])[0]
         self.coarse_KT, self.fine_KT = codes_KT[: len(self.coarse_KT)], codes_KT[len(self.coarse_KT) :]
         self.fine_KT = self.fine_KT[: self.fine.network.config.writes.levels]
@@ -214,6 +216,7 @@ class Writer:
 
         After a window that is full, or whose text gives way to the next, comes one that begins with its last seconds.
         """
+        assert self.semantic is not None
         rate, keep = self.semantic.rate, round(self.config.semantic_overlap * self.semantic.rate)
         changes = [round(at * rate) for at, _ in self.prompt.parts] if self.prompt else []
         while (made := self.semantic_KT.shape[1]) < frames:
@@ -236,10 +239,12 @@ class Writer:
         made = self.coarse_KT.shape[1]
         first = max(made - round(self.config.coarse_overlap * self.coarse.rate), 0) // self.ratio
         last = min(first * self.ratio + self.coarse.window, frames)
-        tokens = -(-last // self.ratio)
-        while self.semantic_KT.shape[1] < tokens:
-            next(meaning)
-        read = {"mulan": self._mulan(made / self.coarse.rate), "semantic": self.semantic_KT[None, :, first:tokens]}
+        read = {"mulan": self._mulan(made / self.coarse.rate)}
+        if self.semantic:
+            tokens = -(-last // self.ratio)
+            while self.semantic_KT.shape[1] < tokens:
+                next(meaning)
+            read["semantic"] = self.semantic_KT[None, :, first:tokens]
         before_BKT = self.coarse_KT[None, :, first * self.ratio :]
         chance = [drawn_from(self.seed, COARSE, made)]
         new_BKT = written(self.coarse, read, before_BKT, last - made, chance, self.away)
