@@ -19,6 +19,7 @@ NAMES = {
     "melody-retrieval": "is a melody found by its embedding when a voice gives it in another key and tempo",
     "musicgen-cpu": "published sizes of MusicGen: speed at every precision, against transformers too; memory",
     "musicgen-gpu": "published sizes of MusicGen on a GPU: steps a second against transformers, audiocraft, the floor",
+    "semantic": "what semantic tokens tell of the score, beside the codec's, and how soon they are predicted",
     "musiclm": "musiclm-mini beside musicgen-mini: prompts, structure, and without the semantic stage; speed by stage",
     "story": "does the music turn to each new text of a story in time, and what carries over",
     "audiolm": "does a continuation without words keep tempo, key and instruments",
