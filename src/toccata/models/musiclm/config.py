@@ -114,7 +114,7 @@ def mini() -> MusicLMConfig:
     small = {"gated": False, "positions": "rotary", "dropout": 0.0, "heads": 4, "width": 256, "inner": 1024}
     led = {"condition_dropout": 0.1, "guidance": 3.0}
     return MusicLMConfig(
-        semantic=replace(sizes.semantic, layers=8, **small, **led),
+        semantic=replace(sizes.semantic, layers=6, **small, **led),
         coarse=replace(sizes.coarse, writes=of["coarse"], layers=6, **small, **led),
         fine=replace(sizes.fine, reads=(of["coarse"],), writes=of["fine"], layers=4, **small),
     )
