@@ -15,8 +15,8 @@ from toccata.errors import InputError
 
 EXAMPLE = "\b\nExample: toccata train codec --out runs/codec --preset mini --steps 2500 --set batch=8"
 RECIPES = (
-    "autoencoder", "clap", "codec", "mousai", "mousai-autoencoder", "mulan", "musicgen", "musiclm", "riffusion",
-    "stable-audio", "stable-audio-steps", "text", "w2vbert",
+    "autoencoder", "clap", "codec", "mousai", "mousai-autoencoder", "mulan", "mulan-tokens", "musicgen", "musiclm",
+    "riffusion", "stable-audio", "stable-audio-steps", "text", "w2vbert",
 )  # fmt: skip
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -25,8 +25,9 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="What to train: autoencoder, clap, codec, mousai, mousai-autoencoder, mulan, musicgen, musiclm,"
-            " riffusion, stable-audio, stable-audio-steps (distils a trained one to a few steps), text or w2vbert."
+            help="What to train: autoencoder, clap, codec, mousai, mousai-autoencoder, mulan, mulan-tokens (fits a"
+            " trained one's tokens to other music), musicgen, musiclm, riffusion, stable-audio, stable-audio-steps"
+            " (distils a trained one to a few steps), text or w2vbert."
         ),
     ],
     out: Annotated[

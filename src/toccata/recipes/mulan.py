@@ -17,7 +17,7 @@ from toccata.encoders.text import load_text_encoder
 from toccata.encoders.towers import text_tower
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
-from toccata.recipes.music import Front, Source, newest_shard, shards_of
+from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
 from toccata.recipes.pairs import (
     PairRecipe,
     Pairs,
@@ -136,7 +136,7 @@ def embedded(model: MuLan, found: list[MelPiece], seed: int, crops: int = 1) -> 
     return torch.cat(rows).float().cpu()
 
 
-def fit_tokens(model: MuLan, recipe: MuLanRecipe, source: Source, read: Callable[[int], Shard]) -> None:
+def fit_tokens(model: MuLan, recipe: MusicRecipe, source: Source, read: Callable[[int], Shard]) -> None:
     """Fit the quantiser to embeddings of training music: k-means, then moving averages; print what it keeps."""
     newest = newest_shard(recipe, source, recipe.steps)
     shards = range(max(newest + 1 - recipe.shards_in_memory, 0), newest + 1)
