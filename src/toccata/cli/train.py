@@ -16,7 +16,7 @@ from toccata.errors import InputError
 EXAMPLE = "\b\nExample: toccata train codec --out runs/codec --preset mini --steps 2500 --set batch=8"
 RECIPES = (
     "autoencoder", "clap", "codec", "mousai", "mousai-autoencoder", "mulan", "mulan-tokens", "musicgen", "musiclm",
-    "riffusion", "stable-audio", "stable-audio-steps", "text", "w2vbert",
+    "riffusion", "semantic-tokens", "stable-audio", "stable-audio-steps", "text", "w2vbert",
 )  # fmt: skip
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -26,8 +26,8 @@ def train(
         str,
         typer.Argument(
             help="What to train: autoencoder, clap, codec, mousai, mousai-autoencoder, mulan, mulan-tokens (fits a"
-            " trained one's tokens to other music), musicgen, musiclm, riffusion, stable-audio, stable-audio-steps"
-            " (distils a trained one to a few steps), text or w2vbert."
+            " trained one's tokens to other music), musicgen, musiclm, riffusion, semantic-tokens (fits a w2v-BERT's,"
+            " with pitch), stable-audio, stable-audio-steps (distils a trained one to a few steps), text or w2vbert."
         ),
     ],
     out: Annotated[

@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from toccata.encoders.pitched import Pitched
 from toccata.encoders.public_features import PublicFeatures, public_features
 from toccata.encoders.w2vbert import W2vBert, W2vBertConfig
 from toccata.errors import InputError, WeightsError
@@ -110,36 +111,38 @@ class SemanticTokens(nn.Module):
 def save_semantic(folder: Path, model: SemanticTokens, **card: object) -> None:
     """Write the encoder and its tokens in compact form; of a public encoder only its name beside the tokens."""
     encoder, tensors = model.encoder, model.state_dict()
+    pitched, own = {}, "encoder."
+    if isinstance(encoder, Pitched):
+        pitched, own, encoder = {"components": encoder.turn_DK.shape[1]}, "encoder.encoder.", encoder.encoder
     if isinstance(encoder, PublicFeatures):
-        said = {"family": "semantic", "features": asdict(encoder.config), **card}
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("encoder.")}
+        said = {"family": "semantic", "features": asdict(encoder.config), **pitched, **card}
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(own)}
     else:
-        said = {"family": "w2vbert", "w2vbert": asdict(cast(W2vBert, encoder).config), **card}
+        said = {"family": "w2vbert", "w2vbert": asdict(cast(W2vBert, encoder).config), **pitched, **card}
     checkpoint.save(folder, said, compact(tensors))
 
 
 def load_semantic(folder: Path, device: str = "cpu") -> SemanticTokens:
     """The encoder in ``folder`` with its tokens, in evaluation mode; raises ``WeightsError`` where it is not whole."""
     config, tensors = checkpoint.load(folder)
-    if config.get("family") == "semantic":
-        return _load_public(config.get("features"), expand(tensors), folder).eval().to(device)
-    if config.get("family") != "w2vbert":
+    public = config.get("family") == "semantic"
+    if not public and config.get("family") != "w2vbert":
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not w2v-BERT")
-    model = SemanticTokens(W2vBert(read_config(config.get("w2vbert"), folder)))
-    checkpoint.load_into(model, expand(tensors), folder)
+    inner = _public(config.get("features"), folder) if public else W2vBert(read_config(config.get("w2vbert"), folder))
+    components = config.get("components")
+    model = SemanticTokens(inner if components is None else Pitched(inner, components))
+    own = "encoder." if components is None else "encoder.encoder."
+    kept = {f"{own}{name}": tensor for name, tensor in inner.state_dict().items()} if public else {}
+    checkpoint.load_into(model, {**kept, **expand(tensors)}, folder)
     return model.eval().to(device)
 
 
-def _load_public(said: Any, tensors: dict[str, Tensor], folder: Path) -> SemanticTokens:
-    """The tokens in ``folder`` on the public encoder that they are of."""
+def _public(said: Any, folder: Path) -> PublicFeatures:
+    """The public encoder that the tokens in ``folder`` are of."""
     try:
-        encoder = public_features(said["name"], said["layer"])
+        return public_features(said["name"], said["layer"])
     except (KeyError, TypeError) as error:
         raise WeightsError(f"{folder / 'config.json'} names no public features ({error}); fetch it again") from None
-    model = SemanticTokens(encoder)
-    own = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
-    checkpoint.load_into(model, {**own, **tensors}, folder)
-    return model
 
 
 def read_config(said: Any, source: Path) -> W2vBertConfig:
