@@ -101,9 +101,21 @@ def low_magnitudes(wave_BN: Tensor, n_fft: int, hop: int, bins: int) -> Tensor:
     return (cos.square() + sin.square()).clamp(min=1e-12).sqrt().transpose(1, 2)
 
 
-def log_mel(wave_BN: Tensor, sample_rate: int, n_fft: int, hop: int, bands: int, floor: float = 1e-5) -> Tensor:
-    """Natural logarithm of mel magnitudes, no lower than log(``floor``): (B, M, T), T = N // hop + 1 (centred)."""
-    filters = mel_filters(sample_rate, n_fft, bands).to(wave_BN.device)
+def log_mel(
+    wave_BN: Tensor,
+    sample_rate: int,
+    n_fft: int,
+    hop: int,
+    bands: int,
+    floor: float = 1e-5,
+    low: float = 0.0,
+    high: float | None = None,
+) -> Tensor:
+    """Natural logarithm of mel magnitudes from ``low`` to ``high`` Hz (half the rate), no lower than log(``floor``).
+
+    (B, M, T), T = N // hop + 1 (centred).
+    """
+    filters = mel_filters(sample_rate, n_fft, bands, low, high).to(wave_BN.device)
     return (filters @ magnitudes(wave_BN, n_fft, hop)).clamp(min=floor).log()
 
 

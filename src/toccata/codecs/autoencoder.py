@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toccata.codecs import autoencoder_names
+from toccata.codecs.frames import FrameSizes, StereoDecoder, StereoEncoder
 from toccata.errors import InputError, WeightsError
 from toccata.nn.oobleck import OobleckDecoder, OobleckEncoder, OobleckSizes
 from toccata.nn.seanet import Upsample
 from toccata.nn.weightnorm import fold, folded
 from toccata.weights import checkpoint, published
+from toccata.weights.compact import compact, expand
 
 TILE_FRAMES = 128  # of the published sizes, a tile takes less than 1 GiB
 
@@ -29,7 +31,8 @@ TILE_FRAMES = 128  # of the published sizes, a tile takes less than 1 GiB
 class AutoencoderConfig:
     """The defaults are Stable Audio Open's. ``strides`` run from sound to latents, ``widths`` are of ``channels``.
 
-    ``scale`` is what latents are divided by for the diffusion model.
+    ``scale`` is what latents are divided by for the diffusion model. With ``frames`` the network is the mini's, which
+    works on frames instead of samples, and has its sizes; those of the published network say nothing then.
     """
 
     sample_rate: int = 44100
@@ -40,11 +43,12 @@ class AutoencoderConfig:
     strides: tuple[int, ...] = (2, 4, 4, 8, 8)
     latent: int = 64
     scale: float = 1.0
+    frames: FrameSizes | None = None
 
     @property
     def stride(self) -> int:
         """Samples a frame."""
-        return math.prod(self.strides)
+        return self.frames.stride if self.frames else math.prod(self.strides)
 
     @property
     def frame_rate(self) -> float:
@@ -63,8 +67,11 @@ def half() -> AutoencoderConfig:
 
 
 def mini() -> AutoencoderConfig:
-    """autoencoder-mini: 2,048 samples a frame, a thirteenth of the parameters, no convolutions at half the rate."""
-    return AutoencoderConfig(channels=32, decoder_channels=32, widths=(2, 4, 8, 12), strides=(4, 4, 8, 16), latent=32)
+    """autoencoder-mini: soundstream-mini's network in stereo, at 25 frames a second, without its quantiser."""
+    sizes = FrameSizes(
+        sample_rate=44100, stride=1764, hop=441, mel_fft=1920, low_fft=7500, n_fft=1764, octaves=8
+    )
+    return AutoencoderConfig(latent=sizes.latent, frames=sizes)
 
 
 class Autoencoder(nn.Module):
@@ -73,8 +80,12 @@ class Autoencoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = OobleckEncoder(_sizes(config, config.channels), 2 * config.latent)
-        self.decoder = OobleckDecoder(_sizes(config, config.decoder_channels), config.latent)
+        if config.frames:
+            self.encoder = StereoEncoder(config.frames, 2 * config.latent)
+            self.decoder = StereoDecoder(config.frames)
+        else:
+            self.encoder = OobleckEncoder(_sizes(config, config.channels), 2 * config.latent)
+            self.decoder = OobleckDecoder(_sizes(config, config.decoder_channels), config.latent)
 
     def distribution(self, wave_BCN: Tensor) -> tuple[Tensor, Tensor]:
         """wave_BCN of whole frames -> mean_BTD and standard deviation spread_BTD of its latents."""
@@ -136,9 +147,13 @@ def kl_divergence(mean_BTD: Tensor, spread_BTD: Tensor) -> Tensor:
 
 
 def save_autoencoder(folder: Path, codec: Autoencoder, **card: object) -> None:
-    """Write ``codec`` to ``folder``, weight norm folded; ``card`` says where the weights come from."""
+    """Write ``codec`` to ``folder``, weight norm folded and what works on frames in compact form.
+
+    ``card`` says where the weights come from.
+    """
     config = {"family": "autoencoder", "codec": asdict(codec.config), **card}
-    checkpoint.save(folder, config, folded(codec.state_dict()))
+    tensors = folded(codec.state_dict())
+    checkpoint.save(folder, config, compact(tensors) if codec.config.frames else tensors)
 
 
 def load_autoencoder(folder: Path) -> Autoencoder:
@@ -155,7 +170,8 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     if config.get("family") != "autoencoder":
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not an autoencoder")
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config["codec"].items()}
-    return _filled(AutoencoderConfig(**fields), tensors, folder)
+    fields |= {"frames": FrameSizes(**fields["frames"])} if fields.get("frames") else {}
+    return _filled(AutoencoderConfig(**fields), expand(tensors), folder)
 
 
 def autoencoder_of(fields: dict[str, Any], tensors: dict[str, Tensor], source: Path) -> Autoencoder:

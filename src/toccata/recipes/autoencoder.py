@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from toccata.codecs import losses
 from toccata.codecs.autoencoder import Autoencoder, full, half, kl_divergence, mini, save_autoencoder
 from toccata.codecs.discriminators import Discriminators
+from toccata.codecs.soundstream import load_soundstream
 from toccata.data.shards import made_ahead
 from toccata.errors import InputError
+from toccata.recipes.autoencoder_start import take_over
 from toccata.recipes.codec_parts import critic_loss, opinion, same_crops
 from toccata.recipes.stereo import band, stereo_crops
 from toccata.training.cpu import settle
@@ -35,16 +37,19 @@ CRITIC_SECONDS = 0.4
 class AutoencoderRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
-    ``divergence`` weighs how far latents may lie from a normal; crops are ``seconds`` long, to whole frames.
+    ``divergence`` weighs how far latents may lie from a normal; crops are ``seconds`` long, to whole frames. Where the
+    preset works on frames, it begins with what the SoundStream in the folder ``start`` has learnt of mono sound
+    (None: with random weights).
     """
 
     out: Path = Path("runs/autoencoder")
     band: Path = Path("runs/band")
     preset: str = "mini"
-    steps: int = 20_000
-    adversarial_steps: int = 5_000
-    batch: int = 8
-    seconds: float = 1.4
+    start: Path | None = None
+    steps: int = 3_000
+    adversarial_steps: int = 2_000
+    batch: int = 4
+    seconds: float = 2.0
     learning_rate: float = 5e-4
     divergence: float = 1e-4
     steps_per_shard: int = 20
@@ -63,7 +68,10 @@ def train(recipe: AutoencoderRecipe) -> None:
     settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     torch.manual_seed(recipe.seed)
-    codec = Autoencoder(PRESETS[recipe.preset]()).to(recipe.device)
+    codec = Autoencoder(PRESETS[recipe.preset]())
+    if recipe.start:
+        take_over(codec, load_soundstream(recipe.start))
+    codec = codec.to(recipe.device)
     judges = Discriminators((2048, 1024, 512), wave_scales=1, channels=16).to(recipe.device)
     maker = torch.optim.AdamW(codec.parameters(), recipe.learning_rate, betas=(0.8, 0.99), weight_decay=1e-3)
     critic = torch.optim.AdamW(judges.parameters(), 3e-4, betas=(0.8, 0.99), weight_decay=1e-3)

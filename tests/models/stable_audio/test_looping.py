@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from toccata.models.stable_audio.looping import around
+from toccata.codecs.autoencoder import Autoencoder, AutoencoderConfig
+from toccata.codecs.frames import FrameSizes
+from toccata.models.stable_audio.looping import around, decode_around
 
 WINDOW = 12
 
@@ -48,3 +50,24 @@ def test_longer_circles_hear_across_their_join():
 
     around(predict, WINDOW, generator())(x_BTD, 0.5)
     assert any(joined)
+
+
+@torch.no_grad()
+def test_oscillators_go_round_a_circle_without_a_step():
+    """Their phases at the end are not those at the start, so a bare cut would be a step as large as the sound."""
+    frames = FrameSizes(
+        sample_rate=8000, stride=160, hop=40, latent=3, mel_bands=8, mel_fft=160, mel_high=2000.0, low_bins=4,
+        low_fft=160, n_fft=160, encoder_width=8, encoder_depth=1, decoder_width=8, decoder_depth=1, synthesis_width=8,
+        synthesis_depth=1, octaves=2, per_octave=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    codec = Autoencoder(AutoencoderConfig(sample_rate=8000, latent=3, frames=frames)).eval()
+    codec.decoder.get_parameter("bank.project.bias")[:4] = -2.0
+    codec.decoder.get_parameter("head.project.bias")[:81] = -9.0
+    wave_BCN = decode_around(codec, torch.zeros(1, 11, 3))
+    assert wave_BCN.shape == (1, 2, 11 * 160)
+    steps = wave_BCN.diff(dim=-1).abs().amax()
+    assert wave_BCN.abs().amax() > 0.1
+    assert (wave_BCN[..., 0] - wave_BCN[..., -1]).abs().amax() <= steps
+    bare = codec.decode(torch.zeros(1, 11, 3))
+    assert (bare[..., 0] - bare[..., -1]).abs().amax() > 1.5 * steps

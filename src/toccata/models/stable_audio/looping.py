@@ -39,8 +39,14 @@ def around(predict: Denoise, window: int, generator: torch.Generator) -> Denoise
 
 
 def decode_around(codec: Autoencoder, latent_BTD: Tensor) -> Tensor:
-    """wave_BCN of a circle of latents: each end is decoded in sight of the other."""
+    """wave_BCN of a circle of latents: each end is decoded in sight of the other.
+
+    The first frame fades from how it sounds after the last: a decoder with oscillators turns their phases with time.
+    """
     frames, stride = latent_BTD.shape[1], codec.config.stride
     before, after = codec.decoder.view
-    places = torch.arange(-before, frames + after, device=latent_BTD.device) % frames
-    return codec.decode(latent_BTD[:, places])[..., before * stride : (before + frames) * stride]
+    places = torch.arange(-before, frames + 1 + after, device=latent_BTD.device) % frames
+    wave_BCN = codec.decode(latent_BTD[:, places])[..., before * stride : (before + frames + 1) * stride]
+    round_BCN, again_BCN = wave_BCN[..., :-stride], wave_BCN[..., -stride:]
+    fade_N = torch.linspace(0, 1, stride, device=wave_BCN.device)
+    return torch.cat([again_BCN.lerp(round_BCN[..., :stride], fade_N), round_BCN[..., stride:]], dim=-1)
