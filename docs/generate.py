@@ -158,7 +158,9 @@ def presets(family: str, rest: str) -> str:
     with torch.device("meta"):  # shapes without memory: the largest has billions of parameters
         made = {size.__name__: (size(), build(size())) for size in sizes}
     settings = [_flat(asdict(config)) for config, _ in made.values()]
-    rows = [(f"`{name}`", *(str(setting[name]) for setting in settings)) for name in settings[0]]
+    known = dict.fromkeys(name for setting in settings for name in setting)
+    names = [name for name in known if not any(other.startswith(f"{name}.") for other in known)]
+    rows = [(f"`{name}`", *(str(setting.get(name, "")) for setting in settings)) for name in names]
     counts = (f"{_parameters(network) / 1e6:,.1f} M" for _, network in made.values())
     return _table(("", *made), [*rows, ("parameters", *counts)])
 

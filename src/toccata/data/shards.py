@@ -66,6 +66,11 @@ def _work(store: ShardStore, first: int, stop: int, stride: int, ahead: int, pos
             return
 
 
+def shards_read(steps: int, steps_per_shard: int, first: int = 1) -> int:
+    """How many shards a run reads that begins with ``first`` and gets one more every ``steps_per_shard`` steps."""
+    return first + max(steps - 1, 0) // steps_per_shard
+
+
 @contextlib.contextmanager
 def made_ahead(
     store: ShardStore, start: int, stop: int, workers: int, ahead: int = 64

@@ -17,7 +17,7 @@ from toccata.codecs import losses
 from toccata.codecs.autoencoder import Autoencoder, full, half, kl_divergence, mini, save_autoencoder
 from toccata.codecs.discriminators import Discriminators
 from toccata.codecs.soundstream import load_soundstream
-from toccata.data.shards import made_ahead
+from toccata.data.shards import made_ahead, shards_read
 from toccata.errors import InputError
 from toccata.recipes.autoencoder_start import take_over
 from toccata.recipes.codec_parts import critic_loss, opinion, same_crops
@@ -81,7 +81,8 @@ def train(recipe: AutoencoderRecipe) -> None:
     log = StepLog("autoencoder", step, steps, every=20)
     samples = round(recipe.seconds * codec.config.frame_rate) * codec.config.stride
     pieces = band(recipe.band, recipe.seed, rate)
-    with made_ahead(pieces, step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
+    shards = shards_read(steps, recipe.steps_per_shard)
+    with made_ahead(pieces, step // recipe.steps_per_shard, shards, recipe.workers) as read:
         draw = stereo_crops(recipe, samples, read)
         while step < steps:
             wave_BCN = draw(step)

@@ -7,6 +7,7 @@ trains the decoder, at last against discriminators, so tokens made after phase 1
 EnCodec has one phase, as published: everything at once, with the losses balanced.
 """
 
+import contextlib
 import functools
 import shutil
 import time
@@ -23,7 +24,7 @@ from toccata.codecs.discriminators import Discriminators
 from toccata.codecs.encodec import EnCodec, EnCodecConfig, encodec_24khz, encodec_32khz, encodec_mini, save_encodec
 from toccata.codecs.soundstream import SoundStream, codes_hash, full, load_soundstream, mini, save_soundstream
 from toccata.corpus.stream import ROLL_RATE, audio_shard, corpus_name
-from toccata.data.shards import Shard, ShardStore, made_ahead
+from toccata.data.shards import Shard, ShardStore, made_ahead, shards_read
 from toccata.errors import InputError
 from toccata.nn.rvq import perplexity
 from toccata.recipes.codec_parts import (
@@ -145,9 +146,7 @@ def reconstruct(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> boo
     if step >= recipe.steps:
         return True
     log = StepLog("codes", step, recipe.steps, every=50)
-    with made_ahead(
-        band(recipe, codec.config.sample_rate), step // recipe.steps_per_shard, 10**6, recipe.workers
-    ) as read:
+    with _shards(recipe, codec, step, recipe.steps) as read:
         draw = sampler(recipe, codec, read)
         while step < recipe.steps:
             wave_BCN, roll_BTR = draw(step)
@@ -196,9 +195,7 @@ def polish(recipe: CodecRecipe, codec: SoundStream, deadline: float) -> bool:
     path = recipe.out / "sound.safetensors"
     step, steps, rate = resume(path, parts, codec), recipe.sound_steps + recipe.adversarial_steps, recipe.sound_rate
     log = StepLog("sound", step, steps, every=20)
-    with made_ahead(
-        band(recipe, codec.config.sample_rate), step // recipe.steps_per_shard, 10**6, recipe.workers
-    ) as read:
+    with _shards(recipe, codec, step, steps) as read:
         draw = sampler(recipe, codec, read)
         if step == 0 and not recipe.codes:
             refit(recipe, codec, read)
@@ -263,7 +260,7 @@ def balance(recipe: CodecRecipe, codec: EnCodec, deadline: float) -> bool:
     path = recipe.out / "balanced.safetensors"
     step, rate = resume(path, parts, codec), codec.config.sample_rate
     log = StepLog("balanced", step, recipe.steps, every=20)
-    with made_ahead(band(recipe, rate), step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
+    with _shards(recipe, codec, step, recipe.steps) as read:
         draw = sampler(recipe, codec, read)
         while step < recipe.steps:
             wave_BCN, _ = draw(step)
@@ -307,6 +304,14 @@ def band(recipe: CodecRecipe, sample_rate: int) -> ShardStore:
     """The endless corpus of ``recipe.seed`` at ``sample_rate``, rendered as it is needed."""
     name = corpus_name(recipe.seed) + ("" if sample_rate == 24000 else f"-{sample_rate}")
     return ShardStore(recipe.band / name, functools.partial(audio_shard, seed=recipe.seed, sample_rate=sample_rate))
+
+
+def _shards(
+    recipe: CodecRecipe, codec: Codec, step: int, steps: int
+) -> contextlib.AbstractContextManager[Callable[[int], Shard]]:
+    """The shards that are still to be read of a phase of so many steps."""
+    first, count = step // recipe.steps_per_shard, shards_read(steps, recipe.steps_per_shard)
+    return made_ahead(band(recipe, codec.config.sample_rate), first, count, recipe.workers)
 
 
 def sampler(recipe: CodecRecipe, codec: Codec, read: Callable[[int], Shard]) -> Callable[[int], tuple[Tensor, Tensor]]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude
-from toccata.data.shards import Shard, ShardStore, made_ahead
+from toccata.data.shards import Shard, ShardStore, made_ahead, shards_read
 from toccata.encoders.readers import load_reader
 from toccata.errors import InputError
 from toccata.models.mousai.config import full, mini
@@ -93,8 +93,8 @@ def train(recipe: MousaiRecipe) -> None:
     log = StepLog(f"mousai-{recipe.preset}", step, recipe.steps, every=25)
     one_shard, others = replace(recipe, first_shards=1), latent_store(recipe, HELD_OUT_SEED)
     held_out = sampler(one_shard, config.window, codec, others.read, HELD_OUT_CROPS)(0)
-    ahead = recipe.first_shards + 20
-    with made_ahead(latent_store(recipe, recipe.seed), 0, 10**6, recipe.workers, ahead) as read:
+    ahead, shards = recipe.first_shards + 20, shards_read(recipe.steps, recipe.steps_per_shard, recipe.first_shards)
+    with made_ahead(latent_store(recipe, recipe.seed), 0, shards, recipe.workers, ahead) as read:
         draw = sampler(recipe, config.window, codec, read, recipe.batch)
         while step < recipe.steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from toccata.codecs.magnitude import MagnitudeAutoencoder, full, magnitude_loss, mini, save_magnitude
-from toccata.data.shards import made_ahead
+from toccata.data.shards import made_ahead, shards_read
 from toccata.errors import InputError
 from toccata.recipes.stereo import band, stereo_crops
 from toccata.training.cpu import settle
@@ -68,7 +68,8 @@ def train(recipe: MousaiAutoencoderRecipe) -> None:
     log = StepLog(f"mousai-autoencoder-{recipe.preset}", step, steps, every=20)
     samples = max(round(recipe.seconds * config.frame_rate / config.whole), 1) * config.whole * config.stride
     pieces = band(recipe.band, recipe.seed, config.sample_rate)
-    with made_ahead(pieces, step // recipe.steps_per_shard, 10**6, recipe.workers) as read:
+    shards = shards_read(recipe.steps, recipe.steps_per_shard)
+    with made_ahead(pieces, step // recipe.steps_per_shard, shards, recipe.workers) as read:
         draw = stereo_crops(recipe, samples, read)
         while step < steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)

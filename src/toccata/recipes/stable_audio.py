@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
-from toccata.data.shards import Shard, ShardStore, made_ahead
+from toccata.data.shards import Shard, ShardStore, made_ahead, shards_read
 from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import InputError
 from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, first, mini
@@ -96,8 +96,8 @@ def train(recipe: StableAudioRecipe) -> None:
     log = StepLog(f"stable-audio-{recipe.preset}", step, recipe.steps, every=25)
     one_shard, others = replace(recipe, first_shards=1), latent_store(recipe, HELD_OUT_SEED)
     held_out = sampler(one_shard, config, codec, others.read, HELD_OUT_CROPS)(0)
-    ahead = recipe.first_shards + 20
-    with made_ahead(latent_store(recipe, recipe.seed), 0, 10**6, recipe.workers, ahead) as read:
+    ahead, shards = recipe.first_shards + 20, shards_read(recipe.steps, recipe.steps_per_shard, recipe.first_shards)
+    with made_ahead(latent_store(recipe, recipe.seed), 0, shards, recipe.workers, ahead) as read:
         draw = sampler(recipe, config, codec, read, recipe.batch)
         while step < recipe.steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from toccata.data.shards import made_ahead
+from toccata.data.shards import made_ahead, shards_read
 from toccata.errors import InputError
 from toccata.models.stable_audio.config import StableAudioConfig
 from toccata.models.stable_audio.network import StableAudioNetwork
@@ -89,7 +89,8 @@ def train(recipe: StableAudioStepsRecipe) -> None:
     others = latent_store(music, HELD_OUT_SEED).read
     held_out = sampler(replace(music, first_shards=1), config, teacher.codec, others, HELD_OUT_CROPS)(0)
     judge = examine(teacher, read(held_out, teacher, recipe.device), recipe)
-    with made_ahead(latent_store(music, recipe.seed), 0, 10**6, recipe.workers, recipe.first_shards + 20) as shards:
+    count = shards_read(recipe.steps, recipe.steps_per_shard, recipe.first_shards)
+    with made_ahead(latent_store(music, recipe.seed), 0, count, recipe.workers, recipe.first_shards + 20) as shards:
         draw = sampler(music, config, teacher.codec, shards, recipe.batch)
         while step < recipe.steps:
             told, chance = read(draw(step), teacher, recipe.device), Generator().manual_seed(recipe.seed * 10**7 + step)

@@ -93,9 +93,9 @@ def few_steps() -> DiffusionSampling:
 def mini() -> StableAudioConfig:
     """stable-audio-mini: 12 s of autoencoder-mini's latents, words by text-mini, the paper's table of seconds."""
     return StableAudioConfig(
-        dit=DiTSizes(latent=32, width=320, layers=10, heads=5, tokens=256, context=320, whole=512, normed=True),
+        dit=DiTSizes(latent=64, width=320, layers=10, heads=5, tokens=256, context=320, whole=512, normed=True),
         objective="rectified-flow",
-        window=259,
+        window=300,
         text_width=256,
         text_tokens=24,
         numbers="table",
