@@ -68,9 +68,7 @@ def half() -> AutoencoderConfig:
 
 def mini() -> AutoencoderConfig:
     """autoencoder-mini: soundstream-mini's network in stereo, at 25 frames a second, without its quantiser."""
-    sizes = FrameSizes(
-        sample_rate=44100, stride=1764, hop=441, mel_fft=1920, low_fft=7500, n_fft=1764, octaves=8
-    )
+    sizes = FrameSizes(sample_rate=44100, stride=1764, hop=441, mel_fft=1920, low_fft=7500, n_fft=1764, octaves=8)
     return AutoencoderConfig(latent=sizes.latent, frames=sizes)
 
 
