@@ -146,13 +146,8 @@ def train(recipe: MusicGenRecipe) -> None:
     learner = nn.ModuleDict({"network": network, "heads": heads}).to(recipe.device)
     path = recipe.out / "state.safetensors"
     store = token_store(recipe, recipe.seed)
-    with made_ahead(
-        store,
-        0,
-        recipe.shards or shards_drawn(recipe, recipe.steps - 1),
-        recipe.workers,
-        ahead=max(recipe.first_shards, 0) + 20,
-    ) as read:
+    shards, ahead = recipe.shards or shards_drawn(recipe, recipe.steps - 1), max(recipe.first_shards, 0) + 20
+    with made_ahead(store, 0, shards, recipe.workers, ahead) as read:
         if not path.exists() and recipe.start is None and recipe.word_steps:
             learn_words(network, heads.text, text, recipe.seed, HELD_OUT_SEED, recipe.word_steps, recipe.word_batch,
                         recipe.device)  # fmt: skip
