@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--model", help="a model's name or folder, instead of what ships")
     parser.add_argument("--against", help="a model to compare with (musiclm: one without the semantic stage)")
+    parser.add_argument("--best-of", type=int, help="takes of each clip, of which the best is kept (prompts)")
     parser.add_argument("--picture", type=Path, help="draw into this file (codec, evaluator, story)")
     parser.add_argument("--store", action="store_true", help="keep the lines in benchmarks/results/NAME[-MODEL].jsonl")
     chosen = parser.parse_args(arguments)
@@ -50,14 +51,15 @@ def main(arguments: list[str] | None = None) -> int:
         for name, what in NAMES.items():
             print(f"{name:16} {what}")
         return 0
-    options = Options(chosen.quick, chosen.device, chosen.model, chosen.picture, chosen.against)
+    options = Options(chosen.quick, chosen.device, chosen.model, chosen.picture, chosen.against, chosen.best_of)
     try:
         lines = _run(chosen.name, options)
     except ToccataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if chosen.store:
-        _store(chosen.name if chosen.model is None else f"{chosen.name}-{_called(chosen.model)}", lines)
+        name = chosen.name if chosen.model is None else f"{chosen.name}-{_called(chosen.model)}"
+        _store(name if chosen.best_of is None else f"{name}-best-of-{chosen.best_of}", lines)
     return 0
 
 

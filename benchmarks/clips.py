@@ -11,18 +11,30 @@ from benchmarks.held_out import RATE
 from benchmarks.report import CACHE, note
 from toccata.audio.resample import resample
 from toccata.clip import Clip, Generator
+from toccata.hub import load_embedder
+from toccata.search.ranking import best_of
 
 
-def generated(model: Generator, prompts: Sequence[str], seconds: float, first_seed: int) -> Iterator[np.ndarray]:
-    """A mono wave at 24 kHz for each prompt, prompt i with seed ``first_seed + i``."""
+def generated(
+    model: Generator, prompts: Sequence[str], seconds: float, first_seed: int, takes: int | None = None
+) -> Iterator[np.ndarray]:
+    """A mono wave at 24 kHz for each prompt, prompt i with seed ``first_seed + i``.
+
+    With ``takes`` the best of so many, as mulan-mini hears them.
+    """
+    judge = load_embedder(device="cpu") if takes else None
     folder = CACHE / "clips" / fingerprint(model)
     folder.mkdir(parents=True, exist_ok=True)
     note(f"{len(prompts)} clips of {seconds:g} s; those made are kept in {folder.relative_to(CACHE.parent)}")
     for seed, prompt in enumerate(prompts, start=first_seed):
-        wanted = hashlib.sha256(f"{prompt}|{seconds}|{seed}".encode()).hexdigest()[:16]
+        choice = f"|{takes}" if takes else ""
+        wanted = hashlib.sha256(f"{prompt}|{seconds}|{seed}{choice}".encode()).hexdigest()[:16]
         path = folder / f"{wanted}.npy"
         if not path.is_file():
-            _write(path, _wave(model.generate(prompt, seconds=seconds, seed=seed)))
+            if takes and judge:
+                _write(path, _wave(best_of(model, prompt, takes, judge, seconds, seed)))
+            else:
+                _write(path, _wave(model.generate(prompt, seconds=seconds, seed=seed)))
         yield np.load(path).astype(np.float32) / 32767
 
 

@@ -89,7 +89,7 @@ def run(options: Options) -> Iterator[Figure]:
     probes = calibrate(sizes.calibration)
     asked = cases(sizes.prompts)
     band = [e.wave_N for e in excerpts(HELD_OUT, [case.index for case in asked])]
-    ours = list(generated(model, [case.text for case in asked], SECONDS, SEED))
+    ours = list(generated(model, [case.text for case in asked], SECONDS, SEED, options.best_of))
     through = [_through_codec(model, wave) for wave in band]
     heard = on_all_cores(partial(listen, probes=probes), [*band, *ours, *through])
     band_heard, ours_heard, through_heard = (heard[k * len(asked) : (k + 1) * len(asked)] for k in range(3))

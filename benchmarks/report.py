@@ -18,7 +18,8 @@ CACHE = ROOT / "runs" / "bench"
 class Options:
     """How to run a benchmark: ``model`` is a name or folder (None: what ships), ``picture`` a file to draw into.
 
-    ``against`` is a model to compare with, where a benchmark needs one that does not ship.
+    ``against`` is a model to compare with, where a benchmark needs one that does not ship; ``best_of`` how many takes
+    there are of each clip, of which mulan-mini chooses (None: one, and no choice).
     """
 
     quick: bool = False
@@ -26,6 +27,7 @@ class Options:
     model: str | None = None
     picture: Path | None = None
     against: str | None = None
+    best_of: int | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from toccata.clip import Clip, Generator
     from toccata.hub import load
     from toccata.prompt import GenerateOptions, Prompt
+    from toccata.search.ranking import best_of
 
 __all__ = [
     "Clip",
@@ -24,10 +25,12 @@ __all__ = [
     "ToccataError",
     "WeightsError",
     "__version__",
+    "best_of",
     "load",
 ]
 
-_ROOM_OF = {"Clip": "clip", "Generator": "clip", "GenerateOptions": "prompt", "Prompt": "prompt", "load": "hub"}
+_ROOM_OF = {"Clip": "clip", "Generator": "clip", "GenerateOptions": "prompt", "Prompt": "prompt", "load": "hub",
+            "best_of": "search.ranking"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -29,6 +29,11 @@ class Humming:
         samples = np.random.default_rng(seed).uniform(-0.5, 0.5, (1, round(seconds * RATE))).astype(np.float32)
         return Clip(samples, RATE, str(prompt), seed, self.name, self.weights_sha256)
 
+    def with_seeds(
+        self, prompt: Prompt, seeds: list[int], seconds: float, progress: Callable, **options: Any
+    ) -> list[Clip]:
+        return [self.generate(prompt, seconds, seed, progress, **options) for seed in seeds]
+
     def stream(self, prompt: Prompt, seconds: float, seed: int, progress: Callable, **options: Any) -> Iterator[Clip]:
         whole = self.generate(prompt, seconds, seed, progress, **options)
         for start in range(0, whole.samples.shape[1], RATE // 2):

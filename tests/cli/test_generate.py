@@ -77,6 +77,37 @@ def test_guidance_is_a_number_or_goes_from_one_to_another(toccata, model, tmp_pa
         assert "guidance" in err
 
 
+class Loud:
+    """Finds a clip the more like any text the louder its first sample is."""
+
+    def similarity(self, text: str, clips: list) -> np.ndarray:
+        return np.array([[clip.samples[0, 0] for clip in clips]])
+
+
+def test_of_several_takes_the_nearest_to_the_prompt_is_kept(toccata, model, monkeypatch):
+    monkeypatch.setattr(hub, "load_embedder", Loud)
+    _, out, _ = toccata("generate", "piano", "-o", "a.wav", "--seconds", 1, "--seed", 7, "--best-of", 3, "--json")
+    assert len(model.asked) == 3
+    assert json.loads(out)["seed"] in [asked["seed"] for asked in model.asked]
+    toccata("generate", "piano", "-o", "b.wav", "--seconds", 1, "--seed", json.loads(out)["seed"])
+    assert np.array_equal(soundfile.read("a.wav")[0], soundfile.read("b.wav")[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--best-of", 1], "2 to 16"),
+        (["--best-of", 3, "--story", "5:drums"], "leave out --story"),
+        (["--best-of", 3, "--stream", "-o", "-"], "leave out --stream"),
+    ],
+)
+def test_what_cannot_be_ranked_is_told_before_anything_is_made(toccata, model, arguments, says):
+    code, _, err = toccata("generate", "piano", *arguments)
+    assert code == 2
+    assert says in err
+    assert not model.asked
+
+
 def test_a_story_is_told_in_parts(toccata, model):
     assert toccata("generate", "calm piano", "--story", "15:full orchestra", "-o", "a.wav")[0] == 0
     assert toccata("generate", "--story", "0:calm piano", "--story", "15:full orchestra", "-o", "b.wav")[0] == 0

@@ -40,6 +40,10 @@ def generate(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same music. [default: drawn at random]")] = None,
     count: Annotated[int, typer.Option(help="Clips to make, with seeds SEED, SEED+1, ...: NAME-1, NAME-2, ...")] = 1,
+    best_of: Annotated[
+        int | None,
+        typer.Option(help="Make N takes, 2-16, and keep the one that mulan-mini hears as nearest to the prompt."),
+    ] = None,
     model: Annotated[str, typer.Option(help="A model's name (toccata models list) or folder.")] = "musicgen-mini",
     melody: Annotated[
         Path | None,
@@ -105,6 +109,8 @@ def generate(
     named = asked.text if asked else f"after {continue_.stem if continue_ else ''}"
     if changes.loop and asked:
         options = replace(options, seconds=changes.loop_seconds(asked))
+    if best_of is not None:
+        _check_best_of(best_of, bool(story), stream, continue_)
     outputs = _outputs(output, named, seed, count, as_json)
     from toccata import hub
 
@@ -117,7 +123,7 @@ def generate(
                 options = replace(options, seconds=min(own + sum(changes.extend or ()), MAX_SECONDS))
     note(f"loading {model}")
     generator = hub.load(model, device, precision)
-    make = _maker(generator, asked, options, edits, melody, continue_, stream)
+    make = _maker(generator, asked, options, edits, melody, continue_, stream, best_of)
     for i, target in enumerate(outputs):
         _make_one(make, options.seconds, seed + i, target, as_json)
 
@@ -130,6 +136,16 @@ def _guidance(text: str | None) -> float | tuple[float, float] | None:
     except ValueError:
         raise InputError(f'--guidance takes a number, or two as in "5:1.5", not {text!r:.40}') from None
     return (first, last[0]) if last else first
+
+
+def _check_best_of(count: int, story: bool, stream: bool, reference: Path | None) -> None:
+    from toccata.search.ranking import MOST
+
+    if not 2 <= count <= MOST:
+        raise InputError(f"--best-of takes 2 to {MOST} takes, not {count}")
+    other = "--story" if story else "--stream" if stream else "--continue" if reference else None
+    if other:
+        raise InputError(f"--best-of chooses among whole clips of one text; leave out {other}")
 
 
 def _regions(texts: list[str]) -> tuple[tuple[float, float], ...]:
@@ -223,6 +239,7 @@ def _maker(
     melody: Path | None,
     reference: Path | None,
     stream: bool,
+    best_of: int | None,
 ) -> "Callable[..., Iterator[Clip]]":
     """A function of (seed, progress) that makes one clip, in parts with ``stream``."""
     names = ("guidance", "temperature", "top_k", "top_p")
@@ -239,7 +256,9 @@ def _maker(
             what = "--continue" if reference is not None else generator.name
             raise InputError(f"--stream does not go together with {what}; leave one of them out")
         return partial(generator.stream, prompt, seconds, **chosen)  # type: ignore[attr-defined]
-    if reference is None:
+    if best_of is not None and prompt is not None:
+        make = _chooser(generator, prompt, best_of, seconds, chosen)
+    elif reference is None:
         make = partial(generator.generate, prompt, seconds, **chosen)
     elif hasattr(generator, "continue_"):
         make = partial(generator.continue_, reference, prompt, options.seconds, **chosen)  # type: ignore[attr-defined]
@@ -248,6 +267,16 @@ def _maker(
             f"{generator.name} cannot continue a recording; leave out --continue or choose another --model"
         )
     return lambda seed, progress: iter([make(seed, progress=progress)])
+
+
+def _chooser(
+    generator: "Generator", prompt: Prompt, count: int, seconds: float | None, chosen: dict[str, Any]
+) -> "Callable[..., Clip]":
+    from toccata import hub
+    from toccata.search.ranking import best_of
+
+    judge = hub.load_embedder()
+    return lambda seed, progress: best_of(generator, prompt, count, judge, seconds, seed, progress=progress, **chosen)
 
 
 def _make_one(

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
-from toccata.clip import Clip
+from toccata.clip import Clip, Progress
 from toccata.errors import InputError
 from toccata.prompt import Prompt
 
@@ -47,3 +47,21 @@ class Streaming(ABC):
             raise InputError("the list of prompts is empty; give at least one")
         seed = secrets.randbits(32) if seed is None else seed
         return [Clip.join(self.stream(one, seed=seed, **options)) for one in prompt]
+
+    def with_seeds(
+        self,
+        prompt: str | Prompt,
+        seeds: Sequence[int],
+        seconds: float | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> list[Clip]:
+        """A clip of one prompt for each of ``seeds``; ``progress`` hears of all of them together."""
+
+        def after(clips: int) -> Progress:
+            tell = progress or (lambda done, total: None)
+            return lambda done, each: tell(clips * each + done, len(seeds) * each)
+
+        return [
+            self.generate(prompt, seconds, seed, progress=after(clips), **options) for clips, seed in enumerate(seeds)
+        ]

@@ -71,6 +71,15 @@ def test_requests_made_together_are_each_what_was_asked_for(model, tune):
     assert all(np.array_equal(one.samples, two.samples) for one, two in zip(clips, again, strict=True))
 
 
+def test_seeds_of_one_prompt_are_made_together_and_progress_tells_of_all(model):
+    told: list[tuple[float, float]] = []
+    clips = model.with_seeds("slow piano", [7, 8], 1.5, progress=lambda done, total: told.append((done, total)))
+    expected = model.generate_together([Request("slow piano", 1.5, seed) for seed in (7, 8)])
+    assert all(np.array_equal(one.samples, two.samples) for one, two in zip(clips, expected, strict=True))
+    assert [total for _, total in told] == [3.0] * len(told)
+    assert [done for done, _ in told] == sorted(done for done, _ in told) != []
+
+
 def test_impossible_requests_are_refused_before_any_is_made(model, monkeypatch):
     monkeypatch.setattr(model.writer, "write_together", lambda *told: pytest.fail("nothing is to be written"))
     for requests in ([], ["slow piano", ""], [Request("slow piano"), Request("loud drums", 1000.0)]):

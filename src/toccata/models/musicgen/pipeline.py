@@ -97,6 +97,7 @@ class MusicGen(Streaming):
         requests: Sequence[str | Prompt | Request],
         seconds: float = 10.0,
         seed: int | None = None,
+        progress: Progress | None = None,
         **options: Any,
     ) -> list[Clip]:
         """A clip for each request, decoded as one batch: more music a second, with the same ``options`` for all.
@@ -111,9 +112,27 @@ class MusicGen(Streaming):
         seed = secrets.randbits(32) if seed is None else seed
         jobs = [self._job(one if isinstance(one, Request) else Request(one, seconds, seed)) for one in requests]
         frames: dict[Piece, list[Tensor]] = {job.piece: [] for job in jobs}
-        for piece, frame_K in self.writer.write_together([job.piece for job in jobs], sampling):
+        rate, total = self.network.config.frame_rate, sum(job.wanted for job in jobs) / self.sample_rate
+        written = self.writer.write_together([job.piece for job in jobs], sampling)
+        for made, (piece, frame_K) in enumerate(written, start=1):
             frames[piece].append(frame_K)
+            if progress is not None and made % round(rate) == 0:
+                progress(min(made / rate, total), total)
         return [Clip.join(self._clips(job, iter(frames[job.piece]))) for job in jobs]
+
+    def with_seeds(
+        self,
+        prompt: str | Prompt,
+        seeds: Sequence[int],
+        seconds: float | None = None,
+        progress: Progress | None = None,
+        melody: str | Path | Clip | None = None,
+        **options: Any,
+    ) -> list[Clip]:
+        """A clip of one prompt for each of ``seeds``, made together: see ``generate_together``."""
+        length = 10.0 if seconds is None else seconds
+        requests = [Request(prompt, length, seed, melody=melody) for seed in seeds]
+        return self.generate_together(requests, progress=progress, **options)
 
     def stream(
         self, prompt: str | Prompt, seconds: float = 10.0, seed: int | None = None, **options: Any
