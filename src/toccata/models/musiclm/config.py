@@ -26,9 +26,11 @@ class Stream:
 class StageConfig:
     """One decoder-only transformer: it reads streams, then writes one, frame by frame and level by level.
 
-    ``positions`` is "relative" (a learnt bias by distance, as published) or "rotary". ``seconds`` is the length of its
-    crops in training; ``temperature`` what it is sampled at. A share of ``condition_dropout`` of the pieces in training
-    are told none of the streams in ``told``; ``guidance`` then leads away from that (1: none, as published).
+    ``positions`` is "relative" (a learnt bias by distance, as published), "rotary", or "moments": rotary too, but every
+    token stands where it sounds, so that what is read of a moment is as far from what is written of it all along.
+    ``seconds`` is the length of its crops in training; ``temperature`` what it is sampled at. A share of
+    ``condition_dropout`` of the pieces in training are told none of the streams in ``told``; ``guidance`` then leads
+    away from that (1: none, as published).
     """
 
     reads: tuple[Stream, ...]
@@ -111,7 +113,7 @@ def without_semantic(config: MusicLMConfig) -> MusicLMConfig:
 def mini() -> MusicLMConfig:
     """musiclm-mini: on soundstream-mini's 25 frames a second, with guidance."""
     of, sizes = streams(rate=25.0), full()
-    small = {"gated": False, "positions": "rotary", "dropout": 0.0, "heads": 4, "width": 256, "inner": 1024}
+    small = {"gated": False, "positions": "moments", "dropout": 0.0, "heads": 4, "width": 256, "inner": 1024}
     led = {"condition_dropout": 0.1, "guidance": 3.0}
     return MusicLMConfig(
         semantic=replace(sizes.semantic, layers=6, **small, **led),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from toccata.models.musiclm.config import StageConfig, Stream
-from toccata.nn.attention import RelativeBias, rotary_table
+from toccata.nn.attention import RelativeBias, rotary_at
 from toccata.nn.transformer import Block, Blocks
 
 Codes = Mapping[str, Tensor]
@@ -78,14 +78,34 @@ class StageNetwork(nn.Module):
         begin_B1 = torch.full((B, 1), self.begin, device=device)
         return torch.cat([*untold, *lines, begin_B1], dim=1)
 
-    def states(self, line_BS: Tensor) -> Tensor:
-        """Rows of the embedding -> hidden_BSD after the last norm."""
+    def places(self, read: Codes, frames: int) -> Tensor:
+        """Where each token of the line stands, with so many frames written: (S,), counted in tokens of what is written.
+
+        Where positions are "moments", what has a rate stands beside what is written of the same time, and all else
+        before the beginning; otherwise one token is after another.
+        """
+        config, writes = self.config, self.config.writes
+        sizes = {stream: read[stream.name].shape[1:].numel() for stream in config.reads if stream.name in read}
+        untold = sum(name not in read for name in self.untold)
+        written_S = torch.arange(1 + frames * writes.levels)  # with the token that begins it
+        if config.positions != "moments":
+            return torch.arange(untold + sum(sizes.values()) + len(written_S))
+        timeless = untold + sum(size for stream, size in sizes.items() if not stream.rate)
+        before = iter(torch.arange(-timeless, 0).split([untold, *(n for s, n in sizes.items() if not s.rate)]))
+        parts = [next(before)]
+        for stream, size in sizes.items():
+            tokens = writes.rate * writes.levels / (stream.rate * stream.levels) if stream.rate else 0.0
+            parts.append(1 + torch.arange(size) * tokens if stream.rate else next(before))
+        return torch.cat([*parts, written_S])
+
+    def states(self, line_BS: Tensor, places_S: Tensor) -> Tensor:
+        """Rows of the embedding, and their places -> hidden_BSD after the last norm."""
         hidden = self.embedding(line_BS)
         if torch.is_autocast_enabled(hidden.device.type):  # the sums between blocks too: half the memory to move
             hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
         S = line_BS.shape[1]
         head_width = self.config.width // self.config.heads
-        rotary_2SE = None if self.distances else rotary_table(S, head_width).to(hidden.device)
+        rotary_2SE = None if self.distances else rotary_at(places_S, head_width).to(hidden.device)
         bias_HSL = self.distances(0, S) if self.distances else None
         for block in self.blocks:
             hidden = block(hidden, rotary_2SE=rotary_2SE, bias_HSL=bias_HSL)
@@ -96,6 +116,7 @@ class StageNetwork(nn.Module):
         stream = self.config.writes
         prompt_BS = self.prompt(read, told_B)
         line_BS = torch.cat([prompt_BS, self.line(written_BKT, stream)[:, :-1]], dim=1)
-        hidden_BTKD = self.states(line_BS)[:, prompt_BS.shape[1] - 1 :].unflatten(1, (-1, stream.levels))
+        places_S = self.places(read, written_BKT.shape[-1])[: line_BS.shape[1]]
+        hidden_BTKD = self.states(line_BS, places_S)[:, prompt_BS.shape[1] - 1 :].unflatten(1, (-1, stream.levels))
         heads_KVD = self.heads.weight.view(stream.levels, stream.vocabulary, -1).to(hidden_BTKD.dtype)
         return torch.einsum("btkd,kvd->bktv", hidden_BTKD, heads_KVD)

@@ -27,7 +27,7 @@ class Stage:
     def of(cls, network: StageNetwork, sampling: TokenSampling | None = None) -> "Stage":
         """The network as it is, sampled as its configuration says."""
         config = network.eval().config
-        rotary = config.positions == "rotary"
+        rotary = config.positions != "relative"
         decoder = TorchDecoder(network.blocks, network.norm, network.heads, rotary, network.distances)
         own = TokenSampling(temperature=config.temperature, top_k=0, guidance=config.guidance)
         return cls(network, decoder, sampling or own)
@@ -88,7 +88,8 @@ class Stage:
             prompts.append(network.prompt({**read, **away}) if away else network.prompt(read, nothing_B))
         before_BS = network.line(before_BKT, stream)
         prompt = torch.cat([torch.cat([one, before_BS], dim=1) for one in prompts])
-        decoding = self.decoder.begin(len(prompt), prompt.shape[1] + frames * stream.levels)
+        places_M = network.places(read, before_BKT.shape[-1] + frames)
+        decoding = self.decoder.begin(len(prompt), len(places_M), places_M=places_M)
 
         def predict(rows_B: Tensor | None) -> Tensor:
             line_BS = prompt if rows_B is None else rows_B.repeat(len(prompts))[:, None]
