@@ -18,6 +18,7 @@ from toccata.audio.resample import resample
 from toccata.codecs.soundstream import SoundStream, load_soundstream
 from toccata.corpus.band import piece, score_roll
 from toccata.encoders.semantic import SemanticTokens, load_semantic
+from toccata.errors import InputError
 from toccata.hub import BUNDLED
 
 SECONDS = 30.0
@@ -47,7 +48,10 @@ class Piece:
 def run(options: Options) -> Iterator[Figure]:
     """For each kind of tokens: what they tell, how many are used, how well the next follows from the last."""
     sizes = QUICK if options.quick else FULL
-    semantic = load_semantic(Path(options.model) if options.model else BUNDLED / "w2vbert-mini")
+    folder = Path(options.model) if options.model else BUNDLED / "w2vbert-mini"
+    if not folder.is_dir():
+        raise InputError(f"there is no w2v-BERT in {folder}; name the folder of a trained one with --model")
+    semantic = load_semantic(folder)
     codec = load_soundstream(None)
     counted = heard(CALIBRATION, sizes.counted, semantic, codec)
     judged = heard(HELD_OUT, sizes.judged, semantic, codec)

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.semantic import Piece, _at_rate, predicted, told
+from benchmarks.report import Options
+from benchmarks.semantic import Piece, _at_rate, predicted, run, told
+from toccata.errors import InputError
 
 KIND = "tokens"
 
@@ -32,6 +34,11 @@ def test_a_cycle_of_tokens_is_predicted_and_chance_is_not():
     assert used.value == 0.5
     assert (cost.value or 9) < 0.1
     assert cost.control == pytest.approx(np.log(8), abs=0.05)
+
+
+def test_without_an_encoder_it_says_so(tmp_path):
+    with pytest.raises(InputError, match="--model"):
+        next(run(Options(model=str(tmp_path / "nowhere"))))
 
 
 def test_tokens_of_another_rate_hold_until_the_next():
