@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from toccata.nn.attention import KVCache, RelativeBias, rotary_at
+from toccata.nn.attention import KVCache, RelativeBias, rotary_table
 from toccata.nn.transformer import Blocks
 
 
@@ -22,18 +22,10 @@ class TorchDecoder:
         self.rotary, self.distances = rotary, distances
 
     def begin(
-        self,
-        rows: int,
-        steps: int,
-        condition: Sequence[tuple[Tensor, Tensor]] = (),
-        mask_BL: Tensor | None = None,
-        places_M: Tensor | None = None,
+        self, rows: int, steps: int, condition: Sequence[tuple[Tensor, Tensor]] = (), mask_BL: Tensor | None = None
     ) -> "TorchDecoding":
-        """A new piece of up to ``steps`` steps, with each block's keys and values (B, H, L, E) of its condition.
-
-        Rotary positions are ``places_M``, or one after another.
-        """
-        return TorchDecoding(self, rows, steps, condition, mask_BL, places_M)
+        """A new piece of up to ``steps`` steps, with each block's keys and values (B, H, L, E) of its condition."""
+        return TorchDecoding(self, rows, steps, condition, mask_BL)
 
 
 class TorchDecoding:
@@ -46,7 +38,6 @@ class TorchDecoding:
         steps: int,
         condition: Sequence[tuple[Tensor, Tensor]],
         mask_BL: Tensor | None,
-        places_M: Tensor | None,
     ) -> None:
         self.decoder, self.condition = decoder, condition
         like = decoder.norm.weight
@@ -55,8 +46,7 @@ class TorchDecoding:
         heads = next(iter(decoder.blocks)).attention.heads
         width = len(like) // heads
         self.caches = [KVCache(rows, heads, steps, width, like) for _ in decoder.blocks]
-        places_M = torch.arange(steps) if places_M is None else places_M
-        self.angles_2ME = rotary_at(places_M, width).to(like.device) if decoder.rotary else None
+        self.angles_2ME = rotary_table(steps, width).to(like.device) if decoder.rotary else None
 
     @property
     def length(self) -> int:

@@ -63,13 +63,8 @@ class PlacedCache:
 
 def rotary_table(steps: int, head_width: int, base: float = 10000.0, start: int = 0) -> Tensor:
     """Cosines and sines of ``steps`` rotary positions (arXiv 2104.09864) from ``start``: (2, S, E / 2)."""
-    return rotary_at(torch.arange(start, start + steps), head_width, base)
-
-
-def rotary_at(place_S: Tensor, head_width: int, base: float = 10000.0) -> Tensor:
-    """``rotary_table`` of any places, on the CPU: only how far two of them are apart matters."""
     frequencies = base ** (-torch.arange(0, head_width, 2).double() / head_width)
-    angles = place_S.double()[:, None] * frequencies
+    angles = torch.arange(start, start + steps).double()[:, None] * frequencies
     return torch.stack([angles.cos(), angles.sin()]).float()
 
 

@@ -39,7 +39,7 @@ def read_of(batch: int, frames: int = 4) -> dict[str, torch.Tensor]:
     return {"mulan": torch.randint(5, (batch, 3, 1)), "semantic": torch.randint(7, (batch, 1, frames))}
 
 
-@pytest.fixture(params=["relative", "rotary", "moments"])
+@pytest.fixture(params=["relative", "rotary"])
 def network(request) -> StageNetwork:
     return network_of(replace(TINY, positions=request.param, gated=request.param == "relative"))
 
@@ -48,22 +48,6 @@ def test_a_line_goes_frame_by_frame_and_back():
     codes_BKT = torch.arange(24).view(2, 3, 4)
     assert in_line(codes_BKT)[0].tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]
     assert torch.equal(in_line(codes_BKT).view(2, 4, 3).transpose(1, 2), codes_BKT)
-
-
-def test_what_is_read_of_a_moment_is_as_far_from_what_is_written_of_it_all_along():
-    network = network_of(replace(TINY, positions="moments"))
-    places_S = network.places(read_of(1), 4)
-    mulan, semantic, begin, written = places_S.split([3, 4, 1, 8])
-    assert mulan.tolist() == [-3, -2, -1]
-    assert begin.tolist() == [0]
-    assert torch.equal(semantic, written.view(4, 2)[:, 0])
-    without = network.places({"semantic": read_of(1)["semantic"]}, 4)
-    assert torch.equal(without, places_S[2:])  # one token says that MuLan's are not told
-
-
-def test_rotary_places_are_one_after_another():
-    network = network_of(replace(TINY, positions="rotary"))
-    assert network.places(read_of(1), 2).tolist() == list(range(3 + 4 + 1 + 4))
 
 
 def test_a_code_is_told_from_what_stands_before_it_only(network):

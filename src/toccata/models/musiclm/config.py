@@ -24,13 +24,14 @@ class Stream:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One decoder-only transformer: it reads streams, then writes one, frame by frame and level by level.
+    """One decoder-only transformer: it reads streams, and writes one.
 
-    ``positions`` is "relative" (a learnt bias by distance, as published), "rotary", or "moments": rotary too, but every
-    token stands where it sounds, so that what is read of a moment is as far from what is written of it all along.
-    ``seconds`` is the length of its crops in training; ``temperature`` what it is sampled at. A share of
-    ``condition_dropout`` of the pieces in training are told none of the streams in ``told``; ``guidance`` then leads
-    away from that (1: none, as published).
+    ``layout`` is "line", as published: all that is read, then what is written, frame by frame and level by level; or
+    "beside": a step writes a frame of all levels, each level a step after the one before it, and what is read of a
+    frame is added to its step.
+    ``positions`` is "relative" (a learnt bias by distance, as published) or "rotary". ``seconds`` is the length of its
+    crops in training; ``temperature`` what it is sampled at. A share of ``condition_dropout`` of the pieces in training
+    are told none of the streams in ``told``; ``guidance`` then leads away from that (1: none, as published).
     """
 
     reads: tuple[Stream, ...]
@@ -42,6 +43,7 @@ class StageConfig:
     heads: int = 16
     inner: int = 4096
     gated: bool = True
+    layout: str = "line"
     positions: str = "relative"
     dropout: float = 0.1
     told: tuple[str, ...] = ("mulan", "melody")
@@ -113,7 +115,15 @@ def without_semantic(config: MusicLMConfig) -> MusicLMConfig:
 def mini() -> MusicLMConfig:
     """musiclm-mini: on soundstream-mini's 25 frames a second, with guidance."""
     of, sizes = streams(rate=25.0), full()
-    small = {"gated": False, "positions": "moments", "dropout": 0.0, "heads": 4, "width": 256, "inner": 1024}
+    small = {
+        "gated": False,
+        "layout": "beside",
+        "positions": "rotary",
+        "dropout": 0.0,
+        "heads": 4,
+        "width": 256,
+        "inner": 1024,
+    }
     led = {"condition_dropout": 0.1, "guidance": 3.0}
     return MusicLMConfig(
         semantic=replace(sizes.semantic, layers=6, **small, **led),

@@ -1,4 +1,4 @@
-"""A stage of MusicLM: streams of tokens in one line, read and gone on with by a decoder-only transformer.
+"""A stage of MusicLM: streams of tokens, read and gone on with by a decoder-only transformer.
 
 Shapes: B pieces, K levels, T frames, S steps of the line, V vocabulary, D width.
 """
@@ -6,10 +6,12 @@ Shapes: B pieces, K levels, T frames, S steps of the line, V vocabulary, D width
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toccata.models.musiclm.config import StageConfig, Stream
-from toccata.nn.attention import RelativeBias, rotary_at
+from toccata.nn.attention import RelativeBias, rotary_table
+from toccata.nn.codebooks import delay, interleave, steps_of
 from toccata.nn.transformer import Block, Blocks
 
 Codes = Mapping[str, Tensor]
@@ -46,6 +48,11 @@ class StageNetwork(nn.Module):
 
     def _initialise(self) -> None:
         nn.init.normal_(self.embedding.weight)
+        if self.config.layout == "beside":  # sums of all levels are then as large as one token
+            with torch.no_grad():
+                for stream in (*self.config.reads, self.config.writes):
+                    first = self.starts[stream.name]
+                    self.embedding.weight[first : first + stream.rows] *= stream.levels**-0.5
         nn.init.normal_(self.heads.weight, std=0.02)  # all codes about equally likely
         for block in self.blocks:
             # Every block starts as the identity, so that depth does not disturb the first steps.
@@ -78,45 +85,66 @@ class StageNetwork(nn.Module):
         begin_B1 = torch.full((B, 1), self.begin, device=device)
         return torch.cat([*untold, *lines, begin_B1], dim=1)
 
-    def places(self, read: Codes, frames: int) -> Tensor:
-        """Where each token of the line stands, with so many frames written: (S,), counted in tokens of what is written.
+    @property
+    def filler(self) -> int:
+        """What stands in the delay pattern where no code is."""
+        return self.config.writes.vocabulary
 
-        Where positions are "moments", what has a rate stands beside what is written of the same time, and all else
-        before the beginning; otherwise one token is after another.
+    def steps(self, steps_BKS: Tensor) -> Tensor:
+        """The codes of each step of the delay pattern, summed: (B, S, D)."""
+        stream = self.config.writes
+        level_K1 = torch.arange(stream.levels, device=steps_BKS.device)[:, None]
+        rows_BKS = steps_BKS + self.starts[stream.name] + level_K1 * stream.vocabulary
+        return self.embedding(rows_BKS.where(steps_BKS != self.filler, self.begin)).sum(1)
+
+    def beside(self, read: Codes, frames: int, told_B: Tensor | None = None) -> Tensor:
+        """What is read, added to the steps that write so many frames: (B, S, D).
+
+        What has no rate is added to every step. As in ``prompt``, what is not told is one token, here at every step.
         """
-        config, writes = self.config, self.config.writes
-        sizes = {stream: read[stream.name].shape[1:].numel() for stream in config.reads if stream.name in read}
-        untold = sum(name not in read for name in self.untold)
-        written_S = torch.arange(1 + frames * writes.levels)  # with the token that begins it
-        if config.positions != "moments":
-            return torch.arange(untold + sum(sizes.values()) + len(written_S))
-        timeless = untold + sum(size for stream, size in sizes.items() if not stream.rate)
-        before = iter(torch.arange(-timeless, 0).split([untold, *(n for s, n in sizes.items() if not s.rate)]))
-        parts = [next(before)]
-        for stream, size in sizes.items():
-            tokens = writes.rate * writes.levels / (stream.rate * stream.levels) if stream.rate else 0.0
-            parts.append(1 + torch.arange(size) * tokens if stream.rate else next(before))
-        return torch.cat([*parts, written_S])
+        writes, table = self.config.writes, self.embedding.weight
+        steps = frames + writes.levels - 1
+        added_BSD = table.new_zeros(1, steps, table.shape[1])
+        for stream in self.config.reads:
+            codes_BKT = read.get(stream.name)
+            untold_D = table[self.untold[stream.name]] if stream.name in self.untold else None
+            if codes_BKT is None:
+                added_BSD = added_BSD if untold_D is None else added_BSD + untold_D
+                continue
+            level_K1 = torch.arange(stream.levels, device=codes_BKT.device)[:, None]
+            sum_BTD = self.embedding(codes_BKT + self.starts[stream.name] + level_K1 * stream.vocabulary).sum(1)
+            if stream.rate:
+                frame_S = torch.arange(steps, device=table.device) * stream.rate / writes.rate
+                sum_BTD = sum_BTD[:, frame_S.long().clamp(max=sum_BTD.shape[1] - 1)]
+            if told_B is not None and untold_D is not None:
+                sum_BTD = torch.where(told_B[:, None, None], sum_BTD, untold_D)
+            added_BSD = added_BSD + sum_BTD
+        return added_BSD
 
-    def states(self, line_BS: Tensor, places_S: Tensor) -> Tensor:
-        """Rows of the embedding, and their places -> hidden_BSD after the last norm."""
-        hidden = self.embedding(line_BS)
+    def states(self, hidden: Tensor) -> Tensor:
+        """Embedded steps (B, S, D) -> hidden_BSD after the last norm."""
         if torch.is_autocast_enabled(hidden.device.type):  # the sums between blocks too: half the memory to move
             hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
-        S = line_BS.shape[1]
+        S = hidden.shape[1]
         head_width = self.config.width // self.config.heads
-        rotary_2SE = None if self.distances else rotary_at(places_S, head_width).to(hidden.device)
+        rotary_2SE = None if self.distances else rotary_table(S, head_width).to(hidden.device)
         bias_HSL = self.distances(0, S) if self.distances else None
         for block in self.blocks:
             hidden = block(hidden, rotary_2SE=rotary_2SE, bias_HSL=bias_HSL)
         return self.norm(hidden)
 
     def forward(self, read: Codes, written_BKT: Tensor, told_B: Tensor | None = None) -> Tensor:
-        """logits_BKTV of every code of ``written_BKT``, each from all that stands before it in the line."""
+        """logits_BKTV of every code of ``written_BKT``, each from all that comes before it."""
         stream = self.config.writes
+        heads_KVD = self.heads.weight.view(stream.levels, stream.vocabulary, -1)
+        if self.config.layout == "beside":
+            places_KS = delay(stream.levels, written_BKT.shape[-1])
+            steps_BKS = F.pad(interleave(written_BKT, places_KS, self.filler), (1, 0), value=self.filler)[..., :-1]
+            hidden_BSD = self.states(self.steps(steps_BKS) + self.beside(read, written_BKT.shape[-1], told_B))
+            at_KT = steps_of(places_KS).to(hidden_BSD.device)
+            return torch.einsum("bktd,kvd->bktv", hidden_BSD[:, at_KT], heads_KVD.to(hidden_BSD.dtype))
         prompt_BS = self.prompt(read, told_B)
         line_BS = torch.cat([prompt_BS, self.line(written_BKT, stream)[:, :-1]], dim=1)
-        places_S = self.places(read, written_BKT.shape[-1])[: line_BS.shape[1]]
-        hidden_BTKD = self.states(line_BS, places_S)[:, prompt_BS.shape[1] - 1 :].unflatten(1, (-1, stream.levels))
-        heads_KVD = self.heads.weight.view(stream.levels, stream.vocabulary, -1).to(hidden_BTKD.dtype)
-        return torch.einsum("btkd,kvd->bktv", hidden_BTKD, heads_KVD)
+        hidden_BSD = self.states(self.embedding(line_BS))
+        hidden_BTKD = hidden_BSD[:, prompt_BS.shape[1] - 1 :].unflatten(1, (-1, stream.levels))
+        return torch.einsum("btkd,kvd->bktv", hidden_BTKD, heads_KVD.to(hidden_BTKD.dtype))

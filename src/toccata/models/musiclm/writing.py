@@ -12,7 +12,8 @@ from torch import Tensor
 
 from toccata.engines.torch_decoder import TorchDecoder
 from toccata.models.musiclm.network import Codes, StageNetwork
-from toccata.sampling.tokens import TokenSampling, guided, sample
+from toccata.nn.codebooks import delay
+from toccata.sampling.tokens import TokenSampling, Walk, decode_together, guided, sample, sample_each
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Stage:
     def of(cls, network: StageNetwork, sampling: TokenSampling | None = None) -> "Stage":
         """The network as it is, sampled as its configuration says."""
         config = network.eval().config
-        rotary = config.positions != "relative"
+        rotary = config.positions == "rotary"
         decoder = TorchDecoder(network.blocks, network.norm, network.heads, rotary, network.distances)
         own = TokenSampling(temperature=config.temperature, top_k=0, guidance=config.guidance)
         return cls(network, decoder, sampling or own)
@@ -60,6 +61,9 @@ class Stage:
         device = network.embedding.weight.device
         read = {name: codes_BKT.to(device) for name, codes_BKT in read.items()}
         away = away and {name: codes_BKT.to(device) for name, codes_BKT in away.items()}
+        if network.config.layout == "beside":
+            yield from self._write_beside(read, before_BKT, frames, generators, away)
+            return
         predict = self._predictor(read, before_BKT.to(device), frames, away)
         first_K = [network.starts[stream.name] + level * stream.vocabulary for level in range(stream.levels)]
         rows_B = None
@@ -74,13 +78,56 @@ class Stage:
                 rows_B = codes[-1] + first_K[level]
             yield torch.stack(codes, dim=1).cpu()
 
+    def _leads(self, away: Codes | None) -> bool:
+        """Whether guidance has anything to lead away from."""
+        config = self.network.config
+        wanted = self.sampling.guidance_at(0.0) != 1.0
+        return wanted and bool(self.network.untold) and bool(away or config.condition_dropout)
+
+    def _write_beside(
+        self,
+        read: Codes,
+        before_BKT: Tensor,
+        frames: int,
+        generators: Sequence[torch.Generator],
+        away: Codes | None,
+    ) -> Iterator[Tensor]:
+        """``write`` in the layout "beside": all rows go through the delay pattern together."""
+        network, stream = self.network, self.network.config.writes
+        B, total = len(before_BKT), before_BKT.shape[-1] + frames
+        added = [network.beside(read, total).expand(B, -1, -1)]
+        if self._leads(away):
+            nothing_B = torch.zeros(B, dtype=torch.bool, device=network.embedding.weight.device)
+            other = network.beside({**read, **away}, total) if away else network.beside(read, total, nothing_B)
+            added.append(other.expand(B, -1, -1))
+        added_BSD = torch.cat(added)
+        decoding = self.decoder.begin(len(added_BSD), added_BSD.shape[1])
+
+        def predict(unread: list[Tensor]) -> Tensor:
+            steps_BKS = torch.stack(unread).to(added_BSD.device).repeat(len(added), 1, 1)
+            start = decoding.length
+            hidden = network.steps(steps_BKS) + added_BSD[:, start : start + steps_BKS.shape[-1]]
+            return decoding(hidden).view(len(added), B, stream.levels, stream.vocabulary)
+
+        def choose(logits: Tensor, asking: list[int]) -> Tensor:
+            guided_BKV = guided(logits, self.sampling.guidance_at(0.0)) if len(added) > 1 else logits[0]
+            return sample_each(guided_BKV, self.sampling, generators)
+
+        places_KS = delay(stream.levels, total)
+        walks = [Walk(before_KT, places_KS, network.filler) for before_KT in before_BKT.cpu()]
+        made: list[Tensor] = []
+        for _, frame_K in decode_together(predict, choose, walks):
+            made.append(frame_K)
+            if len(made) == B:  # all rows are as far
+                yield torch.stack(made)
+                made = []
+
     def _predictor(
         self, read: Codes, before_BKT: Tensor, frames: int, away: Codes | None
     ) -> Callable[[Tensor | None], Tensor]:
         """``predict(rows_B)`` of the token just written (None: nothing yet) -> logits_BKV of the next one."""
         network, stream = self.network, self.network.config.writes
-        guidance = self.sampling.guidance_at(0.0)
-        leads = guidance != 1.0 and bool(network.untold) and bool(away or network.config.condition_dropout)
+        guidance, leads = self.sampling.guidance_at(0.0), self._leads(away)
         B = len(before_BKT)
         prompts = [network.prompt(read)]
         if leads:
@@ -88,8 +135,7 @@ class Stage:
             prompts.append(network.prompt({**read, **away}) if away else network.prompt(read, nothing_B))
         before_BS = network.line(before_BKT, stream)
         prompt = torch.cat([torch.cat([one, before_BS], dim=1) for one in prompts])
-        places_M = network.places(read, before_BKT.shape[-1] + frames)
-        decoding = self.decoder.begin(len(prompt), len(places_M), places_M=places_M)
+        decoding = self.decoder.begin(len(prompt), prompt.shape[1] + frames * stream.levels)
 
         def predict(rows_B: Tensor | None) -> Tensor:
             line_BS = prompt if rows_B is None else rows_B.repeat(len(prompts))[:, None]
