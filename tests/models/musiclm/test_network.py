@@ -39,9 +39,10 @@ def read_of(batch: int, frames: int = 4) -> dict[str, torch.Tensor]:
     return {"mulan": torch.randint(5, (batch, 3, 1)), "semantic": torch.randint(7, (batch, 1, frames))}
 
 
-@pytest.fixture(params=["relative", "rotary"])
+@pytest.fixture(params=[("line", "relative"), ("line", "rotary"), ("beside", "rotary")], ids=":".join)
 def network(request) -> StageNetwork:
-    return network_of(replace(TINY, positions=request.param, gated=request.param == "relative"))
+    layout, positions = request.param
+    return network_of(replace(TINY, layout=layout, positions=positions, gated=positions == "relative"))
 
 
 def test_a_line_goes_frame_by_frame_and_back():
@@ -58,7 +59,24 @@ def test_a_code_is_told_from_what_stands_before_it_only(network):
     changed[:, 1, 2] = (changed[:, 1, 2] + 1) % 6
     other = network(read, changed)
     assert torch.allclose(other[:, :, :3], logits_BKTV[:, :, :3], atol=1e-5)  # also its own, and the level below it
-    assert not torch.allclose(other[:, 0, 3], logits_BKTV[:, 0, 3], atol=1e-3)
+    late = network.config.layout == "beside"  # there the next frame's first level is written in the same step
+    assert not torch.allclose(other[:, int(late), 3], logits_BKTV[:, int(late), 3], atol=1e-3)
+    assert torch.allclose(other[:, 0, 3], logits_BKTV[:, 0, 3], atol=1e-5) == late
+
+
+def test_beside_a_step_stands_what_is_read_of_its_frame_and_what_has_no_rate_everywhere():
+    network, codes_BKT = network_of(replace(TINY, layout="beside", positions="rotary")), torch.zeros(1, 2, 4).long()
+    read = read_of(1)
+    logits_BKTV = network(read, codes_BKT)
+    semantic = read["semantic"].clone()
+    semantic[..., 2] = (semantic[..., 2] + 1) % 7
+    moved = network({**read, "semantic": semantic}, codes_BKT)
+    assert torch.allclose(moved[:, 0, :2], logits_BKTV[:, 0, :2], atol=1e-5)
+    assert not torch.allclose(moved[:, 0, 2], logits_BKTV[:, 0, 2], atol=1e-3)
+    other = network({**read, "mulan": (read["mulan"] + 1) % 5}, codes_BKT)
+    assert not torch.allclose(other[:, :, 0], logits_BKTV[:, :, 0], atol=1e-3)
+    slow = network.beside({**read, "semantic": read["semantic"][..., :2]}, 4)
+    assert torch.equal(slow[:, 1], slow[:, 3])  # the last one goes on
 
 
 def test_the_same_code_on_another_level_or_stream_is_another_token(network):

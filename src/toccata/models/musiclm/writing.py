@@ -95,6 +95,8 @@ class Stage:
         """``write`` in the layout "beside": all rows go through the delay pattern together."""
         network, stream = self.network, self.network.config.writes
         B, total = len(before_BKT), before_BKT.shape[-1] + frames
+        if not frames:
+            return
         added = [network.beside(read, total).expand(B, -1, -1)]
         if self._leads(away):
             nothing_B = torch.zeros(B, dtype=torch.bool, device=network.embedding.weight.device)
