@@ -147,7 +147,7 @@ def speed(model: MusicLM, device: str) -> Iterator[Figure]:
     bandwidth = read_bandwidth(device)
     for name, stage in model.stages.items():
         network, config = stage.network, stage.network.config
-        frames = min(stage.window, 100)
+        frames, beside = min(stage.window, 100), config.layout == "beside"
         read = {
             s.name: torch.zeros(1, s.levels, max(s.frames(config.seconds), 1), dtype=torch.int64)
             for s in config.reads
@@ -160,7 +160,7 @@ def speed(model: MusicLM, device: str) -> Iterator[Figure]:
             next(frame)  # reading what it is told is not what is measured
             started = time.perf_counter()
             made = sum(1 for _ in frame)
-            seconds.append((time.perf_counter() - started) / (made * config.writes.levels))
+            seconds.append((time.perf_counter() - started) / (made * (1 if beside else config.writes.levels)))
         bound = bandwidth / step_bytes(network)
         yield compared(f"musiclm, {name} stage: steps a second of one piece", 1 / min(seconds), "1/s", bound, n=3)
 

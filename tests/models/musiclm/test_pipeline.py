@@ -74,11 +74,16 @@ def tunes():
     return encoder
 
 
-@pytest.fixture(scope="module")
-def model() -> pipeline.MusicLM:
-    networks, joint, meaning, codec = parts()
+BESIDE = replace(
+    CONFIG, **{name: replace(one, layout="beside", positions="rotary") for name, one in CONFIG.stages.items()}
+)
+
+
+@pytest.fixture(scope="module", params=[CONFIG, BESIDE], ids=["line", "beside"])
+def model(request) -> pipeline.MusicLM:
+    networks, joint, meaning, codec = parts(request.param)
     stages = {name: Stage.of(network) for name, network in networks.items()}
-    return pipeline.MusicLM(CONFIG, stages, joint, meaning, codec, "tiny", "abc", tunes())
+    return pipeline.MusicLM(request.param, stages, joint, meaning, codec, "tiny", "abc", tunes())
 
 
 def tune_of(*hertz, rate=16_000, seconds=1.0):
