@@ -106,10 +106,12 @@ def train(recipe: MusicLMRecipe) -> None:
     preset = preset if recipe.semantic else without_semantic(preset)
     if recipe.stage not in preset.stages:
         raise InputError(f"without semantic tokens there is no stage {recipe.stage!r}; train coarse and fine")
-    whole = fitted(preset, parts_at(recipe.mulan, recipe.w2vbert, recipe.codec, recipe.melody))
+    parts = parts_at(recipe.mulan, recipe.w2vbert, recipe.codec, recipe.melody)
+    whole = fitted(preset, parts)
     config = whole.stages[recipe.stage]
     torch.manual_seed(recipe.seed)
     network = StageNetwork(config).to(recipe.device)
+    network.begin_with(codebooks(parts, whole))
     source = shards_of(replace(recipe, mels=recipe.tokens), front_of(recipe), captioned=False)
     ema = EMA(network, recipe.ema)
     optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
@@ -177,6 +179,19 @@ def fitted(config: MusicLMConfig, parts: Parts) -> MusicLMConfig:
         return replace(one, reads=reads, writes=replace(one.writes, **sizes[one.writes.name]))
 
     return replace(config, **{name: stage(getattr(config, name)) for name in STAGES})
+
+
+def codebooks(parts: Parts, whole: MusicLMConfig) -> dict[str, Tensor]:
+    """What the tokens of all streams stand for, in each encoder's own space: (K, V, E)."""
+    codec, coarse = list(parts.codec.quantiser.levels), whole.coarse.writes.levels
+    levels = {
+        "mulan": list(parts.mulan.quantiser.levels),
+        "semantic": [parts.semantic.centres],
+        "melody": list(parts.melody.quantiser.levels) if parts.melody else [],
+        "coarse": codec[:coarse],
+        "fine": codec[coarse : coarse + whole.fine.writes.levels],
+    }
+    return {name: torch.stack([one.get_buffer("codes_VD") for one in found]) for name, found in levels.items() if found}
 
 
 @functools.lru_cache(maxsize=1)

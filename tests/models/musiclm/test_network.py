@@ -111,6 +111,26 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(network):
     assert torch.equal(together[1:2], alone)
 
 
+@torch.no_grad()
+def test_tokens_begin_as_what_they_stand_for(network):
+    torch.manual_seed(0)
+    codebook_KVE = torch.randn(3, 5, 400) * torch.tensor([4.0, 2.0, 1.0])[:, None, None]
+    codebook_KVE[0, 1] = codebook_KVE[0, 0] * 1.1
+    network.begin_with({"mulan": codebook_KVE, "coarse": torch.randn(2, 6, 400)})
+    rows_KVD = network.embedding.weight[: 3 * 5].view(3, 5, -1)
+    away = (rows_KVD[0, 0] - rows_KVD[0, 1:]).norm(dim=-1)
+    assert away.argmin() == 0
+    size_K = rows_KVD.square().mean((1, 2)).sqrt()
+    if network.config.layout == "line":
+        assert torch.allclose(size_K, torch.ones(3), atol=1e-4)
+    else:
+        assert size_K.square().sum() == pytest.approx(1.0, abs=1e-4)
+        assert size_K[0] > size_K[1] > size_K[2]
+    written_KVD = network.embedding.weight[network.starts["coarse"] :][:12].view(2, 6, -1)
+    size_K = written_KVD.square().mean((1, 2)).sqrt()
+    assert size_K[0] == pytest.approx(float(size_K[1]), abs=1e-4)
+
+
 def test_places_draw_apart():
     drawn = [torch.rand(1, generator=drawn_from(*place)) for place in ((1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0, 0))]
     assert len({float(x) for x in drawn}) == 4

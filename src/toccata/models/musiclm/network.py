@@ -59,6 +59,29 @@ class StageNetwork(nn.Module):
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.down.weight)
 
+    @torch.no_grad()
+    def begin_with(self, vectors: Mapping[str, Tensor]) -> None:
+        """Let each token begin as what it stands for: ``vectors`` holds the codebooks (K, V, E) of streams.
+
+        Tokens that mean nearly the same are then nearly the same from the start. Where all levels of a stream are
+        summed, the sum is of unit size; the levels of what is written stay equally large.
+        """
+        for stream in (*self.config.reads, self.config.writes):
+            if stream.name not in vectors:
+                continue
+            codes_KVE = vectors[stream.name].to(self.embedding.weight)
+            turn_ED = torch.randn(codes_KVE.shape[-1], self.config.width, device=codes_KVE.device)
+            rows_KVD = (codes_KVE - codes_KVE.mean(1, keepdim=True)) @ turn_ED
+            size_K11 = rows_KVD.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-9)
+            if self.config.layout == "line":
+                rows_KVD = rows_KVD / size_K11
+            elif stream is self.config.writes:
+                rows_KVD = rows_KVD / size_K11 * stream.levels**-0.5
+            else:
+                rows_KVD = rows_KVD / size_K11.square().sum().sqrt()
+            first = self.starts[stream.name]
+            self.embedding.weight[first : first + stream.rows] = rows_KVD.flatten(0, 1)
+
     def line(self, codes_BKT: Tensor, stream: Stream) -> Tensor:
         """A stream's codes as rows of the embedding: (B, S)."""
         level_K = torch.arange(codes_BKT.shape[1], device=codes_BKT.device)
