@@ -12,6 +12,7 @@ import numpy as np
 
 import toccata
 from benchmarks import recordings
+from benchmarks.halves import own_and_others
 from benchmarks.held_out import RATE, SECONDS
 from benchmarks.prompts import FULL as JUDGED
 from benchmarks.prompts import calibrate, features
@@ -75,8 +76,7 @@ def _followed(model: Any, name: str, sung: Sequence[Tune]) -> Iterator[Figure]:
     clips = _clips(model, sung, told=True)
     heard = [melody_of(tune.wave_N[None], RATE).hot_TC.numpy() for tune in sung]
     grid = np.array([[chroma_cosine(hot, FRAME_RATE, clip, RATE) for clip in clips] for hot in heard])
-    own, n = float(np.diag(grid).mean()), len(sung)
-    others = float((grid.sum() - np.trace(grid)) / max(grid.size - n, 1))
+    (own, others), n = own_and_others(grid), len(sung)
     yield compared(f"chroma cosine, {name}", own, "", AIM, others, n)
     ceiling = np.mean([chroma_cosine(hot, FRAME_RATE, t.wave_N, RATE) for hot, t in zip(heard, sung, strict=True)])
     yield Figure(f"chroma cosine, {name}, the references themselves", float(ceiling), "", n=n)
@@ -94,8 +94,7 @@ def _chosen(model: Any, sung: Sequence[Tune], calibration: int) -> Iterator[Figu
         clips = _clips(model, judged, told)
         seen = [features(clip)[0] for clip in clips]
         fits = np.array([[probes[tune.family](clip_D) for clip_D in seen] for tune in judged], float)
-        n = len(judged)
-        shares[told] = float(np.diag(fits).mean()), float((fits.sum() - np.trace(fits)) / max(fits.size - n, 1))
+        shares[told] = own_and_others(fits)
     yield compared("instrument family of the text, with a melody", *_with(shares, judged))
 
 
