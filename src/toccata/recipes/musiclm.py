@@ -21,6 +21,7 @@ from toccata.encoders.melody import MelodyEncoder, load_melody
 from toccata.encoders.mulan import MuLan, load_mulan
 from toccata.encoders.semantic import SemanticTokens, load_semantic
 from toccata.errors import InputError
+from toccata.models.musicgen.pipeline import load_network
 from toccata.models.musiclm.config import (
     MusicLMConfig,
     StageConfig,
@@ -33,6 +34,7 @@ from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.pipeline import save_musiclm
 from toccata.recipes import melody as melody_recipe
 from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
+from toccata.recipes.musiclm_start import take_over
 from toccata.training.cpu import settle
 from toccata.training.log import StepLog
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
@@ -41,7 +43,7 @@ from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
-from toccata.weights.parts import BUNDLED
+from toccata.weights.parts import BUNDLED, find_part
 
 PRESETS = {"mini": mini, "full": full}
 STAGES = ("semantic", "coarse", "fine")
@@ -56,7 +58,8 @@ class MusicLMRecipe(MusicRecipe):
     in ``out``/model. Where ``semantic`` is false there is no semantic stage, and the coarse one reads no tokens of it:
     the paper's ablation. ``mulan`` and ``w2vbert`` are folders of trained encoders, ``codec`` one of a SoundStream
     codec (None: soundstream-mini). Tokens are computed once and kept under ``tokens``. A ``short_share`` of the steps
-    hear shorter crops, as the last windows of a clip are.
+    hear shorter crops, as the last windows of a clip are. A fresh stage begins with what the MusicGen in the folder
+    ``start`` has learnt, but for what reads text; see ``recipes.musiclm_start``.
 
     The stage melody trains the encoder of melodies instead, by ``recipes.melody``, in ``out``/melody. With its model as
     ``melody`` (for all three stages) the semantic stage is told in ``melody_share`` of the steps what melody it writes.
@@ -68,6 +71,7 @@ class MusicLMRecipe(MusicRecipe):
     w2vbert: Path = Path("runs/w2vbert/model")
     codec: Path | None = None
     melody: Path | None = None
+    start: Path | None = None
     stage: str = "semantic"
     semantic: bool = True
     steps: int = 5000
@@ -112,6 +116,8 @@ def train(recipe: MusicLMRecipe) -> None:
     torch.manual_seed(recipe.seed)
     network = StageNetwork(config).to(recipe.device)
     network.begin_with(codebooks(parts, whole))
+    if recipe.start:
+        begin_as(network, recipe.start, recipe.codec)
     source = shards_of(replace(recipe, mels=recipe.tokens), front_of(recipe), captioned=False)
     ema = EMA(network, recipe.ema)
     optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
@@ -192,6 +198,13 @@ def codebooks(parts: Parts, whole: MusicLMConfig) -> dict[str, Tensor]:
         "fine": codec[coarse : coarse + whole.fine.writes.levels],
     }
     return {name: torch.stack([one.get_buffer("codes_VD") for one in found]) for name, found in levels.items() if found}
+
+
+def begin_as(network: StageNetwork, start: Path, codec: Path | None) -> None:
+    """Begin the stage with the MusicGen in ``start``, of whose codec's codes the coarse stage writes the first."""
+    card, trained = load_network(start)
+    same_codec = codes_hash(find_part(start, card, "codec")) == codes_hash(codec)
+    take_over(network, trained.to(network.heads.weight.device), same_codec and network.config.writes.name == "coarse")
 
 
 @functools.lru_cache(maxsize=1)

@@ -233,15 +233,21 @@ def save_musicgen(folder: Path, network: MusicGenNetwork, **card: object) -> Non
     checkpoint.save(folder, config, compact(network.state_dict()))
 
 
-def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -> MusicGen:
-    """The model in ``folder`` with the codec and text encoder it names, which lie beside it or ship with toccata."""
+def load_network(folder: Path) -> tuple[dict[str, Any], MusicGenNetwork]:
+    """The card and the transformer of the model in ``folder``. Raises ``WeightsError``."""
     config, tensors = checkpoint.load(folder)
     if config.get("family") != "musicgen":
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not MusicGen")
-    place = pick_device(device)
     network = MusicGenNetwork(MusicGenConfig(**config["musicgen"]))
-    precision = pick_precision(precision, place, network.config.width)
     checkpoint.load_into(network, expand(tensors), folder)
+    return config, network
+
+
+def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -> MusicGen:
+    """The model in ``folder`` with the codec and text encoder it names, which lie beside it or ship with toccata."""
+    config, network = load_network(folder)
+    place = pick_device(device)
+    precision = pick_precision(precision, place, network.config.width)
     codec = load_soundstream(find_part(folder, config, "codec")).to(place)
     text = load_text_encoder(find_part(folder, config, "text"))
     sampling = TokenSampling.of(config.get("sampling", {}))

@@ -127,6 +127,6 @@ def mini() -> MusicLMConfig:
     led = {"condition_dropout": 0.1, "guidance": 3.0}
     return MusicLMConfig(
         semantic=replace(sizes.semantic, layers=6, **small, **led),
-        coarse=replace(sizes.coarse, writes=of["coarse"], layers=6, **small, **led),
+        coarse=replace(sizes.coarse, writes=of["coarse"], layers=8, **small, **led),
         fine=replace(sizes.fine, reads=(of["coarse"],), writes=of["fine"], layers=4, **small),
     )

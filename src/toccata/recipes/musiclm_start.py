@@ -1,0 +1,44 @@
+"""Begin a stage of MusicLM with what a MusicGen has learnt of music.
+
+What reads text stays behind: without a text its cross-attention adds nothing, so the rest is the MusicGen that was
+trained to go on untold.
+"""
+
+import torch
+
+from toccata.errors import InputError
+from toccata.models.musicgen.network import MusicGenNetwork
+from toccata.models.musiclm.network import StageNetwork
+
+FIRST_HEARD = 0.1  # of what is read, beside codes of unit size: it can be learnt from, and disturbs nothing
+
+
+@torch.no_grad()
+def take_over(network: StageNetwork, trained: MusicGenNetwork, same_codes: bool) -> None:
+    """The blocks become the first ones of ``trained``; where the stage writes the ``same_codes``, all of it does.
+
+    Such a stage begins as a MusicGen without a prompt, which hardly hears what it reads yet. Raises ``InputError``
+    where the two are built otherwise.
+    """
+    mine, its = network.config, trained.config
+    alike = (mine.width, mine.heads, mine.inner, mine.gated, mine.positions, mine.layout)
+    if alike != (its.width, its.heads, 4 * its.width, False, its.positions, "beside") or its.pattern != "delay":
+        raise InputError("the MusicGen to start from is built otherwise than this stage; take one such as "
+                         "musicgen-mini for the preset mini, or leave start out")  # fmt: skip
+    if mine.layers > its.layers:
+        raise InputError(f"the MusicGen to start from has {its.layers} blocks, fewer than the stage's {mine.layers}")
+    for block, known in zip(network.blocks, trained.blocks, strict=False):
+        for name in ("norm_self", "attention", "norm_inner", "up", "down"):
+            getattr(block, name).load_state_dict(getattr(known, name).state_dict())
+    if not same_codes:
+        return
+    if (mine.writes.levels, mine.writes.vocabulary, mine.layers) != (its.codebooks, its.vocabulary, its.layers):
+        raise InputError("the MusicGen to start from writes other codes than this stage, or has more blocks")
+    network.norm.load_state_dict(trained.norm.state_dict())
+    network.heads.weight.copy_(trained.heads.weight)
+    tables_KVD = torch.stack([table.get_parameter("weight") for table in trained.embeddings])
+    rows_VD, first = network.embedding.weight, network.starts[mine.writes.name]
+    rows_VD *= FIRST_HEARD
+    rows_VD[list(network.untold.values())] = 0.0
+    rows_VD[first : first + mine.writes.rows] = tables_KVD[:, :-1].flatten(0, 1)
+    rows_VD[network.begin] = tables_KVD[:, -1].mean(0)
