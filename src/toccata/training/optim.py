@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from toccata.training.muon import Muon
+
 
 class Optimisers:
     """Muon for the matrices inside blocks, AdamW for everything else (embeddings, heads, norms, biases).
@@ -20,9 +22,7 @@ class Optimisers:
         self, matrices: Iterable[Tensor], others: Iterable[Tensor], muon_lr: float, adam_lr: float, decay: float = 0.01
     ) -> None:
         adam = torch.optim.AdamW(list(others), lr=adam_lr, betas=(0.9, 0.98), weight_decay=decay, foreach=True)
-        muon = torch.optim.Muon(
-            list(matrices), lr=muon_lr, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-        )
+        muon = Muon(list(matrices), lr=muon_lr, weight_decay=decay)
         self.parts: list[tuple[torch.optim.Optimizer, float]] = [(adam, adam_lr), (muon, muon_lr)]
 
     def step(self, scale: float) -> None:
