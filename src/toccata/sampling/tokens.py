@@ -5,7 +5,7 @@ T frames, V vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,16 @@ class TokenSampling:
         """What a model's config.json says of its own choices, where pairs are lists."""
         chosen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
         return cls(**chosen)
+
+    def hotter(self, by: float) -> "TokenSampling":
+        """With every temperature ``by`` times as high."""
+        known = self.temperature
+        return replace(self, temperature=known * by if isinstance(known, float | int) else tuple(t * by for t in known))
+
+    def at_level(self, level: int) -> "TokenSampling":
+        """For the codes of one codebook alone."""
+        known = self.temperature
+        return self if isinstance(known, float | int) else replace(self, temperature=known[level])
 
     def guidance_at(self, share: float) -> float:
         """Guidance where ``share`` of the clip, 0 to 1, is made."""

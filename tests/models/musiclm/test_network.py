@@ -103,6 +103,17 @@ def test_guidance_leads_away_from_the_untold(network):
     assert first == (untold + 4 * (told - untold)).argmax()
 
 
+@torch.no_grad()
+def test_each_level_may_have_its_own_temperature(network):
+    own = TokenSampling(temperature=(9.0, 0.001), top_k=0, guidance=1.0)
+    stage, read = replace(Stage.of(network), sampling=own), read_of(1)
+    nothing = torch.zeros(1, 2, 0, dtype=torch.int64)
+    new_BKT = torch.cat([written(stage, read, nothing, 9, [drawn_from(s)]) for s in range(2)], dim=0)
+    likeliest_BKT = network({name: codes.expand(2, -1, -1) for name, codes in read.items()}, new_BKT).argmax(-1)
+    assert torch.equal(likeliest_BKT[:, 1], new_BKT[:, 1])
+    assert not torch.equal(likeliest_BKT[:, 0], new_BKT[:, 0])
+
+
 def test_a_row_does_not_depend_on_the_rows_beside_it(network):
     read, nothing = read_of(3), torch.zeros(3, 2, 0, dtype=torch.int64)
     stage = Stage.of(network)

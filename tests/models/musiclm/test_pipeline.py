@@ -20,6 +20,7 @@ from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, me
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.writing import Stage
 from toccata.prompt import Prompt
+from toccata.sampling.tokens import TokenSampling
 
 MULAN, SEMANTIC = Stream("mulan", 2, 8), Stream("semantic", 1, 6, 25.0)
 MELODY = Stream("melody", 3, 8, 0.3)
@@ -166,6 +167,7 @@ def test_temperature_scales_every_stages_own(model):
     cold = model._sampled(pipeline.GenerateOptions(temperature=0.5))
     assert [stage.sampling.temperature for stage in cold.values()] == [0.5] * 3
     assert [stage.sampling.guidance for stage in cold.values()] == [2.0, 1.0, 1.0]
+    assert TokenSampling(temperature=(1.0, 0.5)).hotter(2).temperature == (2.0, 1.0)
 
 
 def test_a_negative_prompt_is_led_away_from_where_there_is_guidance(model):
@@ -249,11 +251,13 @@ def test_what_is_saved_loads_with_its_parts(model, tmp_path):
     loaded = hub.load(str(tmp_path / "lm"), "cpu")
     assert loaded.generate("slow piano", 1.0, seed=7).samples.shape == (1, 24000)
     assert pipeline.load_pipeline(tmp_path / "lm", "cpu").melody is None
-    pipeline.save_musiclm(tmp_path / "lm", CONFIG, networks, codec="c", mulan="m", w2vbert="w", melody="t")
+    levels = replace(CONFIG, coarse=replace(CONFIG.coarse, temperature=(1.0, 0.5)))
+    pipeline.save_musiclm(tmp_path / "lm", levels, networks, codec="c", mulan="m", w2vbert="w", melody="t")
     melodies.save_melody(tmp_path / "t", tunes())
-    with_tunes = pipeline.load_pipeline(tmp_path / "lm", "cpu").melody
-    assert with_tunes is not None
-    assert with_tunes.config == tunes().config
+    with_tunes = pipeline.load_pipeline(tmp_path / "lm", "cpu")
+    assert with_tunes.config == levels
+    assert with_tunes.melody is not None
+    assert with_tunes.melody.config == tunes().config
     with pytest.raises(InputError, match="does not run in 'int8'"):
         hub.load(str(tmp_path / "lm"), precision="int8")
 

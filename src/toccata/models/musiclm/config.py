@@ -30,14 +30,15 @@ class StageConfig:
     "beside": a step writes a frame of all levels, each level a step after the one before it, and what is read of a
     frame is added to its step.
     ``positions`` is "relative" (a learnt bias by distance, as published) or "rotary". ``seconds`` is the length of its
-    crops in training; ``temperature`` what it is sampled at. A share of ``condition_dropout`` of the pieces in training
-    are told none of the streams in ``told``; ``guidance`` then leads away from that (1: none, as published).
+    crops in training; ``temperature`` what it is sampled at, maybe one for each level. A share of ``condition_dropout``
+    of the pieces in training are told none of the streams in ``told``; ``guidance`` then leads away from that (1: none,
+    as published).
     """
 
     reads: tuple[Stream, ...]
     writes: Stream
     seconds: float
-    temperature: float
+    temperature: float | tuple[float, ...]
     width: int = 1024
     layers: int = 24
     heads: int = 16
@@ -127,6 +128,6 @@ def mini() -> MusicLMConfig:
     led = {"condition_dropout": 0.1, "guidance": 3.0}
     return MusicLMConfig(
         semantic=replace(sizes.semantic, layers=6, **small, **led),
-        coarse=replace(sizes.coarse, writes=of["coarse"], layers=8, **small, **led),
+        coarse=replace(sizes.coarse, writes=of["coarse"], temperature=(1.0, 0.8, 0.65, 0.5), layers=8, **small, **led),
         fine=replace(sizes.fine, reads=(of["coarse"],), writes=of["fine"], layers=4, **small),
     )

@@ -117,11 +117,10 @@ class MusicLM(Streaming):
             raise InputError(f"{self.name} takes one guidance for the whole clip, not a pair; give a single number")
         said = {k: v for k in ("guidance", "top_k", "top_p") if (v := getattr(options, k)) is not None}
         scale = 1.0 if options.temperature is None else options.temperature
-        stages = {}
-        for name, stage in self.stages.items():
-            temperature = stage.network.config.temperature * scale
-            stages[name] = replace(stage, sampling=replace(stage.sampling, temperature=temperature, **said))
-        return stages
+        return {
+            name: replace(stage, sampling=replace(stage.sampling.hotter(scale), **said))
+            for name, stage in self.stages.items()
+        }
 
     def tokens_of_text(self, text: str) -> Tensor:
         """MuLan's tokens of a text: codes_BKT of one frame."""
@@ -313,6 +312,7 @@ def read_config(said: Any, source: Path) -> MusicLMConfig:
                     "reads": tuple(Stream(**one) for one in said[name]["reads"]),
                     "writes": Stream(**said[name]["writes"]),
                     "told": tuple(said[name]["told"]),
+                    "temperature": tuple(heat) if isinstance(heat := said[name]["temperature"], list) else heat,
                 }
             )
             for name in ("semantic", "coarse", "fine")

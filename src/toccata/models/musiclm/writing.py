@@ -71,7 +71,7 @@ class Stage:
             codes: list[Tensor] = []
             for level in range(stream.levels):
                 chosen = [
-                    sample(logits_KV[level : level + 1], self.sampling, generator)
+                    sample(logits_KV[level : level + 1], self.sampling.at_level(level), generator)
                     for logits_KV, generator in zip(predict(rows_B), generators, strict=True)
                 ]
                 codes.append(torch.cat(chosen))
