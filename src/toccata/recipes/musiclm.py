@@ -1,7 +1,6 @@
 """Train MusicLM's stages, one at a time, on sound alone: MuLan's tokens of the music stand where a text's will."""
 
 import functools
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -43,7 +42,7 @@ from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
-from toccata.weights.parts import BUNDLED, find_part
+from toccata.weights.parts import BUNDLED, adopt, find_part
 
 PRESETS = {"mini": mini, "full": full}
 STAGES = ("semantic", "coarse", "fine")
@@ -67,8 +66,8 @@ class MusicLMRecipe(MusicRecipe):
 
     out: Path = Path("runs/musiclm")
     tokens: Path = Path("runs/tokens")
-    mulan: Path = Path("runs/mulan/model")
-    w2vbert: Path = Path("runs/w2vbert/model")
+    mulan: Path = BUNDLED / "mulan-mini"
+    w2vbert: Path = BUNDLED / "w2vbert-mini"
     codec: Path | None = None
     melody: Path | None = None
     start: Path | None = None
@@ -375,7 +374,6 @@ def publish(recipe: MusicLMRecipe, whole: MusicLMConfig, network: StageNetwork, 
     target = recipe.out / "model"
     parts = {"mulan": recipe.mulan, "w2vbert": recipe.w2vbert, "codec": recipe.codec or BUNDLED / "soundstream-mini"}
     parts |= {"melody": recipe.melody} if recipe.melody and recipe.semantic else {}
-    for role, folder in parts.items():
-        shutil.copytree(folder, target / role, dirs_exist_ok=True)
-    save_musiclm(target, whole, networks, name=f"musiclm-{recipe.preset}", steps=steps,
-                 **{role: role for role in parts}, **provenance(recipe.device))  # fmt: skip
+    named = {role: adopt(str(folder), target / role)[1] for role, folder in parts.items()}
+    card = {"name": f"musiclm-{recipe.preset}", "steps": steps, **named, **provenance(recipe.device)}
+    save_musiclm(target, whole, networks, **card)

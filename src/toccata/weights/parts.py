@@ -33,24 +33,25 @@ def adopt(name: str, beside: Path) -> tuple[Path, str]:
     What is part of toccata and what is public keep their names; any other folder is copied to ``beside``, so that it
     goes with the model. Raises ``InputError`` where there is nothing of that name.
     """
-    if name == Path(name).name and (BUNDLED / name / "config.json").is_file():
-        return BUNDLED / name, name
+    part = BUNDLED / Path(name).name
+    if (name == part.name or Path(name).resolve() == part.resolve()) and (part / "config.json").is_file():
+        return part, part.name
     if catalogue.find(name):
         return _pulled(name, f"the recipe needs {name}"), name
     if not (Path(name) / "config.json").is_file():
         raise InputError(f"{name!r} is no part of toccata, no public model and no folder with a config.json")
-    part = beside.with_name(f"{beside.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(name, part)
+    copied = beside.with_name(f"{beside.name}.part")
+    shutil.rmtree(copied, ignore_errors=True)
+    shutil.copytree(name, copied)
     shutil.rmtree(beside, ignore_errors=True)
-    part.rename(beside)
+    copied.rename(beside)
     return beside, beside.name
 
 
 def inherit(folder: Path, config: dict[str, Any], role: str, beside: Path) -> str:
     """``adopt`` what the model in ``folder`` names as its ``role``, for a model that is made of it: the name of it."""
     place, said = find_part(folder, config, role), str(config[role])
-    return adopt(said if catalogue.find(said) else place.name if place.parent == BUNDLED else str(place), beside)[1]
+    return adopt(said if catalogue.find(said) else str(place), beside)[1]
 
 
 def _pulled(name: str, who: str) -> Path:
