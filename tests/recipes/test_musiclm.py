@@ -20,6 +20,8 @@ from toccata.models.musiclm.pipeline import load_pipeline
 from toccata.recipes import melody as melody_recipe
 from toccata.recipes import music, musiclm
 from toccata.training.state import load_state
+from toccata.weights import checkpoint
+from toccata.weights.compact import expand
 
 
 @pytest.fixture
@@ -97,6 +99,28 @@ def test_the_ablation_has_no_semantic_stage(recipe):
     assert model.generate("slow piano", 1.0, seed=1).samples.shape == (1, 24000)
     with pytest.raises(InputError, match="train coarse and fine"):
         musiclm.train(recipe)
+
+
+def test_a_stage_begins_as_that_of_another_model(recipe, tmp_path, monkeypatch):
+    for stage in musiclm.STAGES:
+        musiclm.train(replace(recipe, stage=stage, steps=1))
+    further = replace(recipe, out=tmp_path / "further", start=recipe.out / "model", steps=1, muon_rate=0, adam_rate=0)
+    musiclm.train(further)
+    _, first = checkpoint.load(recipe.out / "semantic")
+    _, second = checkpoint.load(further.out / "semantic")
+    assert all(torch.allclose(expand(first)[name], expand(second)[name], atol=2e-2) for name in expand(first))
+    preset = musiclm.PRESETS["mini"]()
+    deeper = replace(preset, semantic=replace(preset.semantic, layers=2))
+    with monkeypatch.context() as patch:
+        patch.setitem(musiclm.PRESETS, "mini", lambda: deeper)
+        with pytest.raises(InputError, match="no semantic stage like this one"):
+            musiclm.train(replace(further, out=tmp_path / "deeper"))
+    tokens = semantic.load_semantic(recipe.w2vbert)
+    tokens.fit(torch.randn(100, 32), torch.Generator().manual_seed(1))
+    semantic.save_semantic(recipe.w2vbert, tokens)
+    musiclm.parts_at.cache_clear()
+    with pytest.raises(InputError, match="other encoders' tokens"):
+        musiclm.train(replace(further, out=tmp_path / "other"))
 
 
 def test_crops_are_the_same_stretch_in_every_kind_of_token():

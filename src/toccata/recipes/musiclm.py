@@ -30,7 +30,7 @@ from toccata.models.musiclm.config import (
     without_semantic,
 )
 from toccata.models.musiclm.network import StageNetwork
-from toccata.models.musiclm.pipeline import save_musiclm
+from toccata.models.musiclm.pipeline import load_networks, save_musiclm
 from toccata.recipes import melody as melody_recipe
 from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
 from toccata.recipes.musiclm_start import take_over
@@ -57,8 +57,8 @@ class MusicLMRecipe(MusicRecipe):
     in ``out``/model. Where ``semantic`` is false there is no semantic stage, and the coarse one reads no tokens of it:
     the paper's ablation. ``mulan`` and ``w2vbert`` are folders of trained encoders, ``codec`` one of a SoundStream
     codec (None: soundstream-mini). Tokens are computed once and kept under ``tokens``. A ``short_share`` of the steps
-    hear shorter crops, as the last windows of a clip are. A fresh stage begins with what the MusicGen in the folder
-    ``start`` has learnt, but for what reads text; see ``recipes.musiclm_start``.
+    hear shorter crops, as the last windows of a clip are. A fresh stage begins as that of the MusicLM in the folder
+    ``start``, or with what the MusicGen there has learnt, but for what reads text; see ``recipes.musiclm_start``.
 
     The stage melody trains the encoder of melodies instead, by ``recipes.melody``, in ``out``/melody. With its model as
     ``melody`` (for all three stages) the semantic stage is told in ``melody_share`` of the steps what melody it writes.
@@ -116,7 +116,7 @@ def train(recipe: MusicLMRecipe) -> None:
     network = StageNetwork(config).to(recipe.device)
     network.begin_with(codebooks(parts, whole))
     if recipe.start:
-        begin_as(network, recipe.start, recipe.codec)
+        begin_as(network, recipe, recipe.start)
     source = shards_of(replace(recipe, mels=recipe.tokens), front_of(recipe), captioned=False)
     ema = EMA(network, recipe.ema)
     optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
@@ -199,11 +199,19 @@ def codebooks(parts: Parts, whole: MusicLMConfig) -> dict[str, Tensor]:
     return {name: torch.stack([one.get_buffer("codes_VD") for one in found]) for name, found in levels.items() if found}
 
 
-def begin_as(network: StageNetwork, start: Path, codec: Path | None) -> None:
-    """Begin the stage with the MusicGen in ``start``, of whose codec's codes the coarse stage writes the first."""
+def begin_as(network: StageNetwork, recipe: MusicLMRecipe, start: Path) -> None:
+    """Begin the stage as that of the MusicLM in ``start``, or with the MusicGen that is there."""
+    if checkpoint.read_config(start).get("family") == "musiclm":
+        card, _, known = load_networks(start)
+        if not front_of(recipe).name.startswith(card.get("tokens", "?")):  # a melody encoder may be new
+            raise InputError(f"the stages in {start} have learnt other encoders' tokens; give those encoders")
+        if recipe.stage not in known or known[recipe.stage].config != network.config:
+            raise InputError(f"{start} has no {recipe.stage} stage like this one; leave start out")
+        network.load_state_dict(known[recipe.stage].state_dict())
+        return
     card, trained = load_network(start)
-    same_codec = codes_hash(find_part(start, card, "codec")) == codes_hash(codec)
-    take_over(network, trained.to(network.heads.weight.device), same_codec and network.config.writes.name == "coarse")
+    same_codec = codes_hash(find_part(start, card, "codec")) == codes_hash(recipe.codec)
+    take_over(network, trained.to(network.heads.weight.device), same_codec and recipe.stage == "coarse")
 
 
 @functools.lru_cache(maxsize=1)
@@ -375,5 +383,5 @@ def publish(recipe: MusicLMRecipe, whole: MusicLMConfig, network: StageNetwork, 
     parts = {"mulan": recipe.mulan, "w2vbert": recipe.w2vbert, "codec": recipe.codec or BUNDLED / "soundstream-mini"}
     parts |= {"melody": recipe.melody} if recipe.melody and recipe.semantic else {}
     named = {role: adopt(str(folder), target / role)[1] for role, folder in parts.items()}
-    card = {"name": f"musiclm-{recipe.preset}", "steps": steps, **named, **provenance(recipe.device)}
-    save_musiclm(target, whole, networks, **card)
+    card = {"name": f"musiclm-{recipe.preset}", "steps": steps, "tokens": front_of(recipe).name, **named}
+    save_musiclm(target, whole, networks, **card, **provenance(recipe.device))

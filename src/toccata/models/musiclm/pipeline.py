@@ -280,16 +280,23 @@ def save_musiclm(folder: Path, config: MusicLMConfig, networks: dict[str, StageN
     checkpoint.save(folder, {"family": "musiclm", "musiclm": asdict(config), **card}, compact(tensors))
 
 
+def load_networks(folder: Path) -> tuple[dict[str, Any], MusicLMConfig, dict[str, StageNetwork]]:
+    """The card, the sizes and the stages of the model in ``folder``. Raises ``WeightsError``."""
+    config, tensors = checkpoint.load(folder)
+    if config.get("family") != "musiclm":
+        raise WeightsError(f"{folder} holds a {config.get('family')} model, not MusicLM")
+    sizes = read_config(config.get("musiclm"), folder)
+    networks = {name: StageNetwork(stage) for name, stage in sizes.stages.items()}
+    checkpoint.load_into(torch.nn.ModuleDict(networks), expand(tensors), folder)
+    return config, sizes, networks
+
+
 def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -> MusicLM:
     """The model in ``folder`` with the parts it names, which lie beside it or ship with toccata; float32."""
     if precision not in ("auto", "fp32"):
         raise InputError(f"MusicLM does not run in {precision!r}; choose auto or fp32")
-    config, tensors = checkpoint.load(folder)
-    if config.get("family") != "musiclm":
-        raise WeightsError(f"{folder} holds a {config.get('family')} model, not MusicLM")
-    sizes, place = read_config(config.get("musiclm"), folder), pick_device(device)
-    networks = {name: StageNetwork(stage) for name, stage in sizes.stages.items()}
-    checkpoint.load_into(torch.nn.ModuleDict(networks), expand(tensors), folder)
+    config, sizes, networks = load_networks(folder)
+    place = pick_device(device)
     return MusicLM(
         sizes,
         {name: Stage.of(network.to(place)) for name, network in networks.items()},
