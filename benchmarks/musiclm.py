@@ -49,7 +49,7 @@ class Sizes:
     long: int
 
 
-FULL, QUICK = Sizes(240, 240, 24), Sizes(24, 80, 2)
+FULL, QUICK = Sizes(100, 240, 8), Sizes(24, 80, 2)
 
 
 def run(options: Options) -> Iterator[Figure]:

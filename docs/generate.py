@@ -187,10 +187,15 @@ def card(name: str, rest: str) -> str:
         return "The weights are still in training."
     config = checkpoint.read_config(folder)
     files = checkpoint.weight_files(folder, config)
-    rows = [(label, _cell(str(config[key]))) for key, label in _ORIGINS.items() if key in config]
+    rows = [(label, _cell(_told(config[key]))) for key, label in _ORIGINS.items() if key in config]
     rows.append(("Weights", f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"))
     rows.append(("SHA-256", f"`{checkpoint.sha256(folder)}`"))
     return _table(("", ""), rows)
+
+
+def _told(value: Any) -> str:
+    """What is counted apart for each stage is one line."""
+    return ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else str(value)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -43,9 +43,11 @@ class Model:
 
 KNOWN = (
     Model("musicgen-mini", "musicgen", "Apache-2.0"),
+    Model("musiclm-mini", "musiclm", "Apache-2.0"),
     Model("mulan-mini", "mulan", "Apache-2.0"),
     Model("soundstream-mini", "soundstream", "Apache-2.0"),
     Model("text-mini", "text", "Apache-2.0"),
+    Model("w2vbert-mini", "w2vbert", "Apache-2.0"),
 )
 
 
