@@ -60,7 +60,7 @@ def test_what_guidance_leads_away_from_has_no_tokens_but_knows_the_whole():
     tokens, whole = made.told(*words(), timing(), torch.tensor([True, False]))
     assert tokens[0].any()
     assert not tokens[1].any()
-    assert torch.equal(whole[0], whole[1])
+    assert torch.allclose(whole[0], whole[1], atol=1e-5)  # rows of a product may be rounded apart
 
 
 def test_a_table_knows_whole_seconds_and_ends_somewhere():
@@ -75,7 +75,7 @@ def test_fourier_numbers_know_fractions_and_end_somewhere():
     number = FourierNumber(6, longest=16.0)
     rows = number(torch.tensor([3.0, 3.4, 16.0, 99.0]))
     assert not torch.allclose(rows[0], rows[1])
-    assert torch.equal(rows[2], rows[3])
+    assert torch.allclose(rows[2], rows[3], atol=1e-6)
 
 
 @pytest.mark.parametrize(("objective", "unet"), [("v", None), ("rectified-flow", None), ("v", UNET)])
