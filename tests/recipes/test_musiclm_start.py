@@ -46,7 +46,7 @@ def test_the_coarse_stage_is_musicgen_without_a_prompt():
     network = StageNetwork(config).eval()
     take_over(network, gen, same_codes=True)
     first = network.starts["semantic"]
-    network.embedding.weight[first : first + 8] = 0.0  # what it hears of meaning at the start is small; here nothing
+    network.embedding.weight[first : first + 8] = 0.0  # what is always told; here it says nothing
     codes_BKT = torch.randint(8, (1, 4, FRAMES))
     mine_BKTV = network(untold(config), codes_BKT, torch.zeros(1, dtype=torch.bool))
     silence = gen.condition(torch.zeros(1, 1, 6), torch.zeros(1, 1, dtype=torch.bool))

@@ -17,8 +17,8 @@ FIRST_HEARD = 0.5  # of what is read, beside codes of unit size: at a tenth it w
 def take_over(network: StageNetwork, trained: MusicGenNetwork, same_codes: bool) -> None:
     """The blocks become the first ones of ``trained``; where the stage writes the ``same_codes``, all of it does.
 
-    Such a stage begins as a MusicGen without a prompt, which hardly hears what it reads yet. Raises ``InputError``
-    where the two are built otherwise.
+    Such a stage begins as a MusicGen without a prompt, with what it reads added to it at ``FIRST_HEARD`` of its size.
+    Raises ``InputError`` where the two are built otherwise.
     """
     mine, its = network.config, trained.config
     alike = (mine.width, mine.heads, mine.inner, mine.gated, mine.positions, mine.layout)
