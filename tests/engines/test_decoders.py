@@ -7,7 +7,7 @@ import torch
 
 from tests.engines.networks import KINDS, network_of, told
 from toccata.engines.onnx_decoder import OnnxDecoder, cache_scales
-from toccata.engines.torch_decoder import TorchDecoder, pack
+from toccata.engines.torch_decoder import TorchDecoder, lay_out, pack
 from toccata.models.musicgen.decoders import example
 
 
@@ -43,6 +43,20 @@ def test_an_engine_in_fp32_is_the_network_to_the_windows_end(which, kind, first)
     whole, made = both(network, engine(network, which), steps_BKS, first)
     assert torch.allclose(made, whole, atol=1e-4)
     assert whole.std() > 0.5
+
+
+@torch.no_grad()
+def test_weights_laid_out_for_few_rows_are_the_same_numbers():
+    network = network_of(KINDS["mini"])
+    steps_BKS = torch.randint(network.config.vocabulary + 1, (2, network.config.codebooks, 20))
+    before = {name: weight.clone() for name, weight in network.named_parameters()}
+    plain, _ = both(network, engine(network, "torch"), steps_BKS, 1)
+    lay_out(network)
+    assert not network.heads.weight.is_contiguous()
+    assert all(torch.equal(weight, before[name]) for name, weight in network.named_parameters())
+    whole, made = both(network, engine(network, "torch"), steps_BKS, 1)
+    assert torch.allclose(whole, plain, atol=1e-4)
+    assert torch.allclose(made, plain, atol=1e-4)
 
 
 @torch.no_grad()

@@ -16,7 +16,8 @@ def trained(make) -> list[torch.Tensor]:
     optimiser = make(matrices)
     for _ in range(20):
         optimiser.zero_grad()
-        sum((m - aim).pow(2).sum() for m, aim in zip(matrices, aims, strict=True)).backward()
+        losses = [(m - aim).pow(2).sum() for m, aim in zip(matrices, aims, strict=True)]
+        torch.stack(losses).sum().backward()
         optimiser.step()
     return [m.detach() for m in matrices]
 

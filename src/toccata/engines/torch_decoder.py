@@ -76,6 +76,16 @@ class PackedLinear(nn.Module):
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, None, "none", [], "")
 
 
+def lay_out(module: nn.Module) -> None:
+    """Let the weights of ``module``'s layers that widen lie column by column, for a small model on a CPU.
+
+    The numbers are the same; a product with two rows, as guidance has them, then reads them several times as fast.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear) and layer.out_features > layer.in_features:
+            layer.weight.data = layer.weight.data.T.contiguous().T
+
+
 def pack(module: nn.Module) -> None:
     """Put packed layers in the place of ``module``'s linear ones, for a CPU and without gradients."""
     for name, child in module.named_children():

@@ -2,10 +2,12 @@
 
 import toccata
 from toccata.evaluation.guards import is_noise, is_silent
+from toccata.models.musiclm.pipeline import MusicLM
 
 
 def test_it_plays_and_goes_on():
     model = toccata.load("musiclm-mini", device="cpu")
+    assert isinstance(model, MusicLM)
     clip = model.generate("calm solo piano in C major", seconds=3, seed=1)
     longer = model.continue_(clip, seconds=2, seed=2)
     assert longer.samples.shape == (1, 5 * clip.sample_rate)

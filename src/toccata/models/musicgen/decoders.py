@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from toccata.engines import pages
-from toccata.engines.torch_decoder import TorchDecoder, pack
+from toccata.engines.threads import SMALL, threads_for
+from toccata.engines.torch_decoder import TorchDecoder, lay_out, pack
 from toccata.errors import InputError
 from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
 
-SMALL = 512
 EXAMPLE_STEPS = 64
 
 
@@ -36,11 +36,6 @@ class Decoder(Protocol):
         condition: Sequence[tuple[Tensor, Tensor]] = (),
         mask_BL: Tensor | None = None,
     ) -> Decoding: ...
-
-
-def threads_for(config: MusicGenConfig) -> int:
-    """One for a small model: a step is too short to share, and threads would wait for each other longer than work."""
-    return 1 if config.width <= SMALL else torch.get_num_threads()
 
 
 def pick_precision(precision: str, device: torch.device, width: int) -> str:
@@ -95,15 +90,18 @@ def fast_decoder(network: MusicGenNetwork, precision: str) -> Decoder:
 
         decoder = OnnxDecoder(
             network.blocks, network.norm, network.heads, config.positions == "rotary", precision,
-            threads_for(config), example(network),
+            threads_for(config.width), example(network),
         )  # fmt: skip
         _let_go(network)
         network.float()
         if config.width > SMALL:  # what is smaller lies in the processor's caches anyway
             pages.gather()
         return decoder
-    if network.norm.weight.device.type == "cpu" and config.width > SMALL:
-        pack(network)
+    if network.norm.weight.device.type == "cpu":
+        if config.width > SMALL:
+            pack(network)
+        elif precision == "fp32":
+            lay_out(network)
     return plain_decoder(network)
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from toccata.audio.melody import FRAME_RATE, Melody
 from toccata.encoders.features import TextFeatures
+from toccata.engines.threads import threads, threads_for
 from toccata.engines.torch_decoder import TorchDecoder
-from toccata.models.musicgen.decoders import Decoder, plain_decoder, threads_for
+from toccata.models.musicgen.decoders import Decoder, plain_decoder
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
 from toccata.models.musicgen.stage import Stages
 from toccata.prompt import Prompt
@@ -78,7 +79,7 @@ class Writer:
         self.network, self.text = network, text
         self.device = network.norm.weight.device
         self.decoder = decoder or plain_decoder(network)
-        self.threads = threads_for(network.config)
+        self.threads = threads_for(network.config.width)
         self.stages = Stages(network) if isinstance(self.decoder, TorchDecoder) else None
         self.steps = network.config.places(network.config.window_frames).shape[1]
 
@@ -176,17 +177,6 @@ class Writer:
                 return decoding(hidden_2SD).view(2, config.codebooks, config.vocabulary)
 
         yield predict
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Within the scope torch computes with ``count`` threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def chooser(

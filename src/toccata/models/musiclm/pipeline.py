@@ -20,6 +20,8 @@ from toccata.codecs.soundstream import SoundStream, load_soundstream
 from toccata.encoders.melody import MelodyEncoder, load_melody
 from toccata.encoders.mulan import MuLan, load_mulan
 from toccata.encoders.semantic import SemanticTokens, load_semantic
+from toccata.engines.threads import SMALL
+from toccata.engines.torch_decoder import lay_out
 from toccata.errors import InputError, WeightsError
 from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts
 from toccata.models.musiclm.network import StageNetwork
@@ -297,6 +299,9 @@ def load_pipeline(folder: Path, device: str = "auto", precision: str = "auto") -
         raise InputError(f"MusicLM does not run in {precision!r}; choose auto or fp32")
     config, sizes, networks = load_networks(folder)
     place = pick_device(device)
+    for network in networks.values():
+        if place.type == "cpu" and network.config.width <= SMALL:
+            lay_out(network)
     return MusicLM(
         sizes,
         {name: Stage.of(network.to(place)) for name, network in networks.items()},

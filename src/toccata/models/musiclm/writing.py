@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toccata.engines.threads import threads, threads_for
 from toccata.engines.torch_decoder import TorchDecoder
 from toccata.models.musiclm.network import Codes, StageNetwork
 from toccata.nn.codebooks import delay
@@ -37,6 +38,11 @@ class Stage:
     def rate(self) -> float:
         """Frames a second of what it writes."""
         return self.network.config.writes.rate
+
+    @property
+    def threads(self) -> int:
+        """That a step is worth."""
+        return threads_for(self.network.config.width)
 
     @property
     def window(self) -> int:
@@ -109,7 +115,8 @@ class Stage:
             steps_BKS = torch.stack(unread).to(added_BSD.device).repeat(len(added), 1, 1)
             start = decoding.length
             hidden = network.steps(steps_BKS) + added_BSD[:, start : start + steps_BKS.shape[-1]]
-            return decoding(hidden).view(len(added), B, stream.levels, stream.vocabulary)
+            with threads(self.threads):
+                return decoding(hidden).view(len(added), B, stream.levels, stream.vocabulary)
 
         def choose(logits: Tensor, asking: list[int]) -> Tensor:
             guided_BKV = guided(logits, self.sampling.guidance_at(0.0)) if len(added) > 1 else logits[0]
@@ -141,7 +148,8 @@ class Stage:
 
         def predict(rows_B: Tensor | None) -> Tensor:
             line_BS = prompt if rows_B is None else rows_B.repeat(len(prompts))[:, None]
-            logits = decoding(network.embedding(line_BS)).view(len(prompts), B, stream.levels, stream.vocabulary)
+            with threads(self.threads):
+                logits = decoding(network.embedding(line_BS)).view(len(prompts), B, stream.levels, stream.vocabulary)
             return guided(logits, guidance) if leads else logits[0]
 
         return predict
