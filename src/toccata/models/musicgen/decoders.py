@@ -11,7 +11,6 @@ from toccata.engines import pages
 from toccata.engines.threads import SMALL, threads_for
 from toccata.engines.torch_decoder import TorchDecoder, lay_out, pack
 from toccata.errors import InputError
-from toccata.models.musicgen.config import MusicGenConfig
 from toccata.models.musicgen.network import Condition, MusicGenNetwork
 
 EXAMPLE_STEPS = 64
