@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toccata.audio.mel import pitch_filters
-from toccata.encoders.melody import MelodyEncoder, full, intervals, load_melody, mels_of, mini, save_melody
+from toccata.encoders.melody import MelodyEncoder, full, load_melody, mels_of, mini, save_melody, tune
 from toccata.errors import InputError, WeightsError
 
 RATE = 16_000
@@ -36,7 +36,7 @@ def test_three_windows_of_ten_seconds_are_told_apart(model):
 
 
 def test_a_window_is_what_it_is_alone(model):
-    wave_N = noise(12)
+    wave_N = torch.cat([tone(220 * 2 ** (step / 12), 0.5) for step in (0, 4, 7, 2, 5, 9) * 4])
     both = model.embed(wave_N), model.embed(wave_N[3 * RATE : 7 * RATE])
     assert (both[0][1] @ both[1][0]) > 0.99  # but for the edges, where the transform sees beyond
 
@@ -59,28 +59,28 @@ def test_a_transposition_moves_the_bands_along():
     assert int(high.argmax()) - int(low.argmax()) == 7 * mini().per_octave // 12
 
 
-def test_intervals_are_those_of_a_slow_loop():
-    mel_BTM = torch.randn(2, 5, 9, generator=torch.Generator().manual_seed(0))
-    found = intervals(mel_BTM, 2, 3) / 3
-    flat = mel_BTM - mel_BTM.mean(-1, keepdim=True)
-    flat = flat / flat.norm(dim=-1, keepdim=True)
-    for t in range(5):
-        for step in range(-3, 4):
-            slow = torch.zeros(2)
-            for band in range(9):
-                if t >= 2 and 0 <= band - step < 9:
-                    slow += flat[:, t, band] * flat[:, t - 2, band - step]
-            torch.testing.assert_close(found[:, t, 3 + step], slow, atol=1e-5, rtol=1e-4)
-
-
-def test_intervals_are_the_same_in_another_key():
+def test_a_tune_is_the_same_in_another_key_and_from_another_sound():
     octave = mini().per_octave
-    tracks = []
-    for key in (0, 5):
-        tune_N = torch.cat([tone(220 * 2 ** ((key + step) / 12)) for step in (0, 4, 7)])
-        fits_TL = intervals(mels_of(tune_N[None], mini()), 8, octave)[0]
-        tracks.append(fits_TL[[20, 36]].argmax(1) - octave)  # just into the second and the third note
-    assert tracks[0].tolist() == tracks[1].tolist() == [4 * octave // 12, 3 * octave // 12]
+    pictures = []
+    for key, overtones in ((0, (1.0,)), (5, (1.0,)), (-4, (1.0, 0.8, 0.5, 0.6))):
+        tune_N = torch.cat([
+            sum(size * tone(220 * (i + 1) * 2 ** ((key + step) / 12)) for i, size in enumerate(overtones))
+            for step in (0, 4, 7, 4)
+        ])  # fmt: skip
+        pictures.append(tune(mels_of(0.3 * tune_N[None], mini()), octave)[0])
+    middles = [picture_TM[[8, 24, 40, 56]].argmax(1) - mini().bands // 2 for picture_TM in pictures]
+    assert middles[0].tolist() == middles[1].tolist() == middles[2].tolist()
+    assert (middles[0][1:] - middles[0][:-1]).tolist() == [step * octave // 12 for step in (4, 3, -3)]
+    torch.testing.assert_close(pictures[0].sum(1), torch.ones(64))
+
+
+def test_overtones_speak_for_their_fundamental():
+    high_BTM = torch.zeros(1, 1, 96)
+    high_BTM[0, 0, [24 + 24, 24 + 38]] = 5.0  # the second and the third harmonic of band 24, which is silent
+    low = int(tune(high_BTM, 24).argmax())
+    assert low == 48  # it is the median, in the middle
+    high_BTM[0, 0, 24] = 5.0
+    assert tune(high_BTM, 24).max() > 0.99
 
 
 def test_every_band_hears_something():

@@ -17,7 +17,7 @@ from toccata.training.state import load_state
 RATE = 16_000
 TINY = replace(
     mini(), width=32, layers=1, heads=2, head_width=16, inner=48, embedding=16, levels=2, vocabulary=8, n_fft=1024,
-    bands=60, per_octave=12, low=110.0, window_seconds=2.0,
+    bands=60, per_octave=12, low=110.0, window_seconds=2.0, narrow=4,
 )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_a_batch_holds_covers_of_different_melodies_with_their_impostors(recipe)
 
 def test_melodies_and_their_contours_are_learnt_apart(recipe, capsys):
     told = []
-    for steps in (1, 60):
+    for steps in (1, 120):
         melody.train(
             replace(
                 recipe, out=recipe.out / str(steps), batch=6, steps=steps, first_shards=5, held_out_shards=10, ema=0.8
@@ -86,8 +86,8 @@ def test_melodies_and_their_contours_are_learnt_apart(recipe, capsys):
         assert found is not None
         told.append([float(share) for share in found.groups()])
     (found_first, contour_first), (found_last, contour_last) = told
-    assert found_last > found_first
-    assert contour_last > contour_first + 0.1
+    assert found_last > found_first + 0.1
+    assert contour_last > contour_first
 
 
 def test_pictures_move_by_bands_and_nothing_comes_round():

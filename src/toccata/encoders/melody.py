@@ -3,6 +3,7 @@
 Shapes: B or W windows, N samples, T frames, M mel bands, K levels, D width.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from toccata.weights.compact import compact, expand
 
 AT_ONCE = 32
 _FLOOR = 1e-5
+_OVERTONES = ((2, 0.8), (3, 0.6), (4, 0.5), (5, 0.4))
+_SURENESS = 4.0
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class MelodyConfig:
     """A transformer that sees ``window_seconds`` of log-mel, a frame a token, and the tokens of what it says.
 
     There are ``bands`` bands every ``hop`` samples: on the mel scale, or, where ``per_octave`` is not 0, so many to an
-    octave from ``low`` Hz on. With ``spans`` a token also says how far its frame lies above or below those so many
-    frames before it, up to an octave (``intervals``). Vectors have ``embedding`` numbers.
+    octave from ``low`` Hz on; tokens then say which pitches sound (``tune``). Vectors have ``embedding`` numbers, of the
+    mean over all tokens, or, with ``narrow``, of so many numbers of each.
     """
 
     width: int = 512
@@ -45,7 +48,7 @@ class MelodyConfig:
     bands: int = 128
     per_octave: int = 0
     low: float = 0.0
-    spans: tuple[int, ...] = ()
+    narrow: int = 0
     window_seconds: float = 4.0
     levels: int = 24
     vocabulary: int = 512
@@ -60,11 +63,6 @@ class MelodyConfig:
         """Frames a second."""
         return self.sample_rate / self.hop
 
-    @property
-    def inputs(self) -> int:
-        """Numbers that a token is made of."""
-        return self.bands + len(self.spans) * (2 * self.per_octave + 1)
-
 
 def full() -> MelodyConfig:
     """As published: 12 layers, 6 heads, 512/1024; what the paper does not tell (heads of 64, mels) is our choice."""
@@ -72,13 +70,13 @@ def full() -> MelodyConfig:
 
 
 def mini() -> MelodyConfig:
-    """melody-mini: bands of half a semitone 16 times a second, and the intervals to what came before.
+    """melody-mini: bands of half a semitone 16 times a second, heard as pitches around their middle.
 
-    A transposition moves bands along and leaves intervals as they are, so a short training suffices.
+    A transposition then changes little, and a tune is told from others before anything is learnt.
     """
     return MelodyConfig(
         width=192, layers=4, heads=3, inner=512, dropout=0.0, n_fft=2048, hop=1000, bands=152, per_octave=24, low=73.4,
-        spans=(1, 2, 4, 8),
+        narrow=24,
     )  # fmt: skip
 
 
@@ -88,7 +86,7 @@ class MelodyEncoder(nn.Module):
     def __init__(self, config: MelodyConfig) -> None:
         super().__init__()
         self.config = config
-        self.frame = nn.Linear(config.inputs, config.width)
+        self.frame = nn.Linear(config.bands, config.width)
         self.positions_1TD = nn.Parameter(0.02 * torch.randn(1, config.frames, config.width))
         self.blocks = Blocks(
             Block(
@@ -98,8 +96,15 @@ class MelodyEncoder(nn.Module):
             for _ in range(config.layers)
         )  # fmt: skip
         self.norm = nn.LayerNorm(config.width)
-        self.out = nn.Linear(config.width, config.embedding)
+        self.narrow = nn.Linear(config.width, config.narrow) if config.narrow else None
+        self.out = nn.Linear(config.narrow * config.frames or config.width, config.embedding)
         self.quantiser = ResidualVectorQuantiser(config.levels, config.vocabulary, config.embedding)
+        if config.per_octave:  # neighbouring pitches begin alike, and nothing is mixed in yet
+            with torch.no_grad():
+                self.frame.weight.copy_(smooth(torch.randn(config.width, config.bands), config.per_octave // 8))
+            for block in self.blocks:
+                nn.init.zeros_(block.attention.out.weight)
+                nn.init.zeros_(block.down.weight)
 
     @property
     def device(self) -> torch.device:
@@ -113,11 +118,14 @@ class MelodyEncoder(nn.Module):
         """Log-mels of windows -> (B, D) of unit length. How loud a window is does not matter."""
         mean_B11, spread_B11 = mel_BTM.mean((1, 2), keepdim=True), mel_BTM.std((1, 2), keepdim=True)
         seen_BTM = (mel_BTM - mean_B11) / spread_B11.clamp(min=1e-3)
-        told = [seen_BTM, *(intervals(seen_BTM, span, self.config.per_octave) for span in self.config.spans)]
-        hidden = self.frame(torch.cat(told, dim=-1)) + self.positions_1TD
+        if self.config.per_octave:
+            seen_BTM = tune(seen_BTM, self.config.per_octave)
+        hidden = self.frame(seen_BTM) + self.positions_1TD
         for block in self.blocks:
             hidden = block(hidden)
-        return F.normalize(self.out(self.norm(hidden).mean(1)).float(), dim=-1)
+        hidden = self.norm(hidden)
+        pooled_BD = hidden.mean(1) if self.narrow is None else self.narrow(hidden).flatten(1)
+        return F.normalize(self.out(pooled_BD).float(), dim=-1)
 
     @torch.no_grad()
     def embed(self, wave_N: Tensor, every: float = 3.0) -> Tensor:
@@ -163,18 +171,32 @@ def mels_of(wave_BN: Tensor, config: MelodyConfig) -> Tensor:
     return (filters_MF.to(wave_BN.device) @ spectrum_BFT).clamp(min=_FLOOR).log().transpose(1, 2)
 
 
-def intervals(mel_BTM: Tensor, span: int, reach: int) -> Tensor:
-    """How well each frame fits the one ``span`` before it moved by -``reach`` to ``reach`` bands: (B, T, 2 reach + 1).
+def tune(mel_BTM: Tensor, per_octave: int) -> Tensor:
+    """How surely each band is the pitch that sounds, in each frame: (B, T, M), a frame's sum is 1.
 
-    The correlation over bands, three times as large so that it is of about unit size. Where bands are spaced by pitch a
-    melody gives a track of its steps, the same in every key and for every sound with its own overtones.
+    A band counts by how far it stands out from the octave around it, together with its overtones (harmonic summation,
+    Hermes 1988). All frames are then turned so that the median over the whole window lies in the middle: the same tune
+    in another key looks the same.
     """
     bands = mel_BTM.shape[-1]
-    now_BTM = F.normalize(mel_BTM - mel_BTM.mean(-1, keepdim=True), dim=-1)
-    before_BTM = F.pad(now_BTM, (0, 0, span, 0))[:, : now_BTM.shape[1]]
-    size = 2 * bands  # no band meets one from the other end
-    fits = torch.fft.irfft(torch.fft.rfft(now_BTM, size) * torch.fft.rfft(before_BTM, size).conj(), size)
-    return 3 * torch.cat([fits[..., -reach:], fits[..., : reach + 1]], dim=-1)
+    around_BTM = F.avg_pool1d(mel_BTM, per_octave + 1, 1, per_octave // 2, count_include_pad=False)
+    outstanding_BTM = (mel_BTM - around_BTM).clamp(min=0)
+    sum_BTM = outstanding_BTM
+    for harmonic, weight in _OVERTONES:
+        up = round(per_octave * math.log2(harmonic))
+        sum_BTM = sum_BTM + weight * F.pad(outstanding_BTM[..., up:], (0, min(up, bands)))
+    share_BTM = (_SURENESS * sum_BTM).softmax(-1)
+    below_BM = share_BTM.sum(1).cumsum(-1) / share_BTM.shape[1]
+    first_B1 = (below_BM < 0.5).sum(-1, keepdim=True) - bands // 2
+    place_BM = (torch.arange(bands, device=mel_BTM.device) + first_B1) % bands
+    return share_BTM.gather(2, place_BM[:, None].expand_as(share_BTM))
+
+
+def smooth(rows_DM: Tensor, width: int) -> Tensor:
+    """Rows blurred by a Gaussian of ``width`` columns."""
+    reach = 2 * width
+    bell = torch.exp(-(torch.arange(-reach, reach + 1) ** 2) / (2 * max(width, 1) ** 2))
+    return F.conv1d(rows_DM[:, None], bell[None, None], padding=reach)[:, 0]
 
 
 def save_melody(folder: Path, model: MelodyEncoder, **card: object) -> None:
@@ -195,7 +217,7 @@ def load_melody(folder: Path, device: str = "cpu") -> MelodyEncoder:
 def read_config(said: Any, source: Path) -> MelodyConfig:
     """The configuration that ``save_melody`` wrote."""
     try:
-        return MelodyConfig(**{**said, "spans": tuple(said["spans"])})
+        return MelodyConfig(**said)
     except (KeyError, TypeError) as error:
         raise WeightsError(
             f"{source / 'config.json'} does not describe a melody encoder ({error}); fetch it again"
