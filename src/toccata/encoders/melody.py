@@ -31,8 +31,8 @@ class MelodyConfig:
     """A transformer that sees ``window_seconds`` of log-mel, a frame a token, and the tokens of what it says.
 
     There are ``bands`` bands every ``hop`` samples: on the mel scale, or, where ``per_octave`` is not 0, so many to an
-    octave from ``low`` Hz on; tokens then say which pitches sound (``tune``). Vectors have ``embedding`` numbers, of the
-    mean over all tokens, or, with ``narrow``, of so many numbers of each.
+    octave from ``low`` Hz on; tokens then say which pitches sound (``tune``). Vectors have ``embedding`` numbers, made
+    of the mean over all tokens, or, with ``narrow``, of so many numbers of each.
     """
 
     width: int = 512
