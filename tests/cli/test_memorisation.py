@@ -48,11 +48,12 @@ def test_a_stranger_matches_nothing_and_what_is_too_short_is_named(toccata, tiny
     code, out, err = toccata("evaluate", "memorisation", "trained.jsonl", "--held-out", "other.jsonl", *SHORT)
     assert code == 0, err
     told = json.loads(out)
-    assert told["training"]["pieces"] == told["held_out"]["pieces"] == 5
-    assert told["training"]["exact_share"] == 0
-    assert told["training"]["same_tokens_share"] < 0.5
+    (row,) = told["audits"]
+    assert row["training"]["pieces"] == row["held_out"]["pieces"] == 5
+    assert row["training"]["exact_share"] == 0
+    assert row["training"]["same_tokens_share"] < 0.5
     assert sorted(line.split(":")[0] for line in told["left_out"]) == ["other-5.wav", "trained-5.wav"]
-    assert len(told["nearest"]) == 5
+    assert len(row["nearest"]) == 5
     assert toccata("evaluate", "memorisation", "trained.jsonl", "--held-out", "other.jsonl", *SHORT)[1] == out
 
 
@@ -72,8 +73,10 @@ def test_what_is_played_by_heart_is_caught(toccata, tiny, monkeypatch):
 
     monkeypatch.setattr(tiny.codec, "encode", encoded)
     monkeypatch.setattr(tiny.writer, "write", write)
-    told = json.loads(toccata("evaluate", "memorisation", "trained.jsonl", *SHORT)[1])
-    assert told["training"]["exact_share"] == told["training"]["near_share"] == 1
+    several = ("--heard", "0.4,0.5", "--seconds", 0.5, "--json")
+    rows = json.loads(toccata("evaluate", "memorisation", "trained.jsonl", *several)[1])["audits"]
+    assert [row["heard_seconds"] for row in rows] == [0.4, 0.5]
+    assert all(row["training"]["exact_share"] == row["training"]["near_share"] == 1 for row in rows)
 
 
 def test_people_get_a_few_lines(toccata, tiny):
@@ -87,6 +90,7 @@ def test_wrong_input_is_one_line(toccata, tiny, monkeypatch):
     for arguments, says in (
         (["nowhere.jsonl"], "cannot be read"),
         (["trained.jsonl", "--heard", 0], "--heard must be a number"),
+        (["trained.jsonl", "--heard", "1;2"], "--heard must be seconds"),
         (["trained.jsonl", "--heard", 3], "could be continued"),
         (["trained.jsonl", "--model", "nothing"], "there is no model"),
     ):
@@ -94,4 +98,4 @@ def test_wrong_input_is_one_line(toccata, tiny, monkeypatch):
         assert (code, out) == (2, b""), arguments
         assert says in err.splitlines()[-1], err
     monkeypatch.setattr(hub, "load", lambda name, device, precision: object())
-    assert "choose a MusicGen" in toccata("evaluate", "memorisation", "trained.jsonl")[2]
+    assert "choose a MusicGen or a MusicLM" in toccata("evaluate", "memorisation", "trained.jsonl")[2]
