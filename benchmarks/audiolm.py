@@ -34,7 +34,7 @@ class Sizes:
     calibration: int
 
 
-FULL, QUICK = Sizes(100, 50, JUDGED.calibration), Sizes(16, 8, JUDGED_QUICKLY.calibration)
+FULL, QUICK = Sizes(50, 25, JUDGED.calibration), Sizes(16, 8, JUDGED_QUICKLY.calibration)
 
 
 def run(options: Options) -> Iterator[Figure]:

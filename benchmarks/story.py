@@ -41,7 +41,7 @@ class Sizes:
     stories: int
 
 
-FULL, QUICK = Sizes(36), Sizes(6)
+FULL, QUICK = Sizes(12), Sizes(4)
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,9 @@ def numbers(bench: str, rest: str) -> str:
     if name != bench:
         model = bench.removeprefix(f"{name}-")
         shipped = model in {known.name for known in hub.KNOWN}
-        command = f"{name} --model {model if shipped else f'runs/{model}/model'}"
+        takes = model.removeprefix("best-of-")
+        chosen = f"--best-of {takes}" if takes.isdigit() else f"--model {model if shipped else f'runs/{model}/model'}"
+        command = f"{name} {chosen}"
     return f"{_table(('measured', *columns), rows)}\n\n`./scripts/bench {command}` on {'; '.join(origins)}."
 
 

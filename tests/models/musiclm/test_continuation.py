@@ -20,7 +20,9 @@ def model_of(config):
     networks, joint, meaning, codec = parts(config)
     if "semantic" in networks:  # sharp enough that one token does not go on for ever
         torch.manual_seed(13)
-        networks["semantic"].apply(lambda m: isinstance(m, torch.nn.Linear) and torch.nn.init.normal_(m.weight, std=2))
+        for module in networks["semantic"].modules():
+            if isinstance(module, torch.nn.Linear):
+                torch.nn.init.normal_(module.weight, std=2)
     stages = {name: Stage.of(network) for name, network in networks.items()}
     return MusicLM(config, stages, joint, meaning, codec, "tiny")
 
