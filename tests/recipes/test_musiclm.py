@@ -170,6 +170,15 @@ def test_the_semantic_stage_is_told_melodies_and_resumes_exactly(tuneful, tmp_pa
     assert model.generate("slow piano", 1.0, seed=1, melody=hum).samples.shape == (1, 24000)
 
 
+def test_stages_that_read_no_melody_may_be_older_than_its_encoder(recipe, tuneful):
+    for stage in ("coarse", "fine"):
+        musiclm.train(replace(recipe, stage=stage, steps=1))
+    musiclm.train(replace(tuneful, steps=1))
+    assert load_pipeline(recipe.out / "model", "cpu").melody is not None
+    with pytest.raises(InputError, match="tokens of other encoders"):  # it would lose the melody
+        musiclm.train(replace(recipe, stage="coarse", steps=2))
+
+
 def test_a_share_of_the_steps_is_told_no_melody(tuneful):
     whole = musiclm.fitted(
         musiclm.PRESETS["mini"](), musiclm.parts_at(tuneful.mulan, tuneful.w2vbert, tuneful.codec, tuneful.melody)
