@@ -15,7 +15,7 @@ from toccata.encoders.text import load_text_encoder
 from toccata.encoders.towers import text_tower
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
-from toccata.models.musiclm.config import mini
+from toccata.models.musiclm.config import Stream, mini
 from toccata.models.musiclm.pipeline import load_pipeline
 from toccata.recipes import melody as melody_recipe
 from toccata.recipes import music, musiclm
@@ -177,6 +177,26 @@ def test_stages_that_read_no_melody_may_be_older_than_its_encoder(recipe, tunefu
     assert load_pipeline(recipe.out / "model", "cpu").melody is not None
     with pytest.raises(InputError, match="tokens of other encoders"):  # it would lose the melody
         musiclm.train(replace(recipe, stage="coarse", steps=2))
+
+
+def test_a_melody_that_is_new_to_a_stage_begins_as_what_its_tokens_stand_for(recipe, tuneful, tmp_path, monkeypatch):
+    preset = musiclm.PRESETS["mini"]()
+    told = replace(preset.semantic, reads=(preset.semantic.reads[0], Stream("melody", 2, 8, 0.3)))
+    monkeypatch.setitem(musiclm.PRESETS, "mini", lambda: replace(preset, semantic=told))
+    for stage in musiclm.STAGES:
+        musiclm.train(replace(recipe, stage=stage, steps=1))
+    further = replace(tuneful, out=tmp_path / "further", start=recipe.out / "model", steps=1, muon_rate=0, adam_rate=0)
+    musiclm.train(further)
+    before, after = (
+        expand(checkpoint.load(out / "semantic")[1])["embedding.weight"] for out in (recipe.out, further.out)
+    )
+    tunes = slice(16, 32)  # after MuLan's two levels of eight
+    assert torch.allclose(before[:16], after[:16], atol=2e-2)
+    assert torch.allclose(before[32:], after[32:], atol=2e-2)
+    codes_VD = melodies.load_melody(further.melody).quantiser.levels[0].get_buffer("codes_VD")
+    distances = [torch.pdist(rows) for rows in (codes_VD, after[tunes][:8], before[tunes][:8])]
+    alike, chance = (torch.corrcoef(torch.stack([distances[0], one]))[0, 1] for one in distances[1:])
+    assert alike > chance + 0.2
 
 
 def test_a_share_of_the_steps_is_told_no_melody(tuneful):
