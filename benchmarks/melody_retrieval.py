@@ -19,7 +19,7 @@ from toccata.audio.resample import resample
 from toccata.corpus.covers import Cover, covers
 from toccata.corpus.humming import VOICES
 from toccata.encoders.melody import MelodyEncoder, load_melody
-from toccata.errors import InputError
+from toccata.hub import BUNDLED
 
 SEED = 30_000
 AIM = 0.8
@@ -28,9 +28,7 @@ COUNT = 100
 
 def run(options: Options) -> Iterator[Figure]:
     """R@1 of a voice's melodies among instruments' and the band's; the opposite contour; recordings."""
-    if not options.model:
-        raise InputError("no melody encoder ships; name the folder of a trained one with --model")
-    encoder = load_melody(Path(options.model), options.device)
+    encoder = load_melody(Path(options.model) if options.model else BUNDLED / "melody-mini", options.device)
     true, false = melodies(COUNT, encoder.config.sample_rate)
     voiced_BD = embedded(encoder, [_by(one, voice=True) for one in true])
     alone_BD = embedded(encoder, [_by(one, voice=False) for one in true])

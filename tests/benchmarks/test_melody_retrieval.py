@@ -7,7 +7,7 @@ from benchmarks.melody_retrieval import _around, _by, _found
 from benchmarks.report import Options
 from toccata.corpus.covers import Cover
 from toccata.encoders.melody import MelodyEncoder, mini
-from toccata.errors import InputError
+from toccata.errors import WeightsError
 
 
 def test_a_melody_is_found_where_it_comes_first():
@@ -33,6 +33,6 @@ def test_voices_are_told_from_instruments():
     assert (_by(made, voice=True).sound, _by(made, voice=False).sound) == ("whistle", "flute")
 
 
-def test_without_an_encoder_it_says_so():
-    with pytest.raises(InputError, match="--model"):
-        next(melody_retrieval.run(Options()))
+def test_a_folder_without_an_encoder_is_told(tmp_path):
+    with pytest.raises(WeightsError):
+        next(melody_retrieval.run(Options(model=str(tmp_path))))

@@ -41,3 +41,10 @@ def test_rests_do_not_count_and_silence_is_no_melody():
 
 def test_the_shorter_of_both_decides():
     assert chroma_cosine(hot(NOTES), HOT_RATE, sung(NOTES[:3]), RATE) > 0.85
+
+
+def test_in_any_key_a_transposed_melody_is_found_and_another_is_not():
+    higher = sung([n + 5 for n in NOTES])
+    assert chroma_cosine(hot(NOTES), HOT_RATE, higher, RATE) < 0.4
+    assert chroma_cosine(hot(NOTES), HOT_RATE, higher, RATE, any_key=True) > 0.85
+    assert chroma_cosine(hot(NOTES), HOT_RATE, sung([0, 1, 0, 1, 0, 1]), RATE, any_key=True) < 0.5

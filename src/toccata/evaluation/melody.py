@@ -20,16 +20,28 @@ def chroma_of(wave_N: np.ndarray, sample_rate: int) -> np.ndarray:
     return (smooth_CT / np.maximum(np.linalg.norm(smooth_CT, axis=0), 1e-9)).T
 
 
-def chroma_cosine(hot_TC: np.ndarray, hot_rate: float, wave_N: np.ndarray, sample_rate: int) -> float:
+def chroma_cosine(
+    hot_TC: np.ndarray, hot_rate: float, wave_N: np.ndarray, sample_rate: int, any_key: bool = False
+) -> float:
     """Mean cosine between a one-hot melody (zero where it rests; frames at ``hot_rate`` Hz) and what a wave plays.
 
     1 where only the melody's pitch class sounds, about 0.29 where all twelve do. Rests don't count; a silent frame of
-    the wave counts 0. The melody is compared as far as both last.
+    the wave counts 0. The melody is compared as far as both last; in ``any_key``, with the best of its twelve
+    transpositions, which chance gains by too.
     """
-    chroma_TC = chroma_of(wave_N, sample_rate)
-    seconds = min(len(hot_TC) / hot_rate, len(wave_N) / sample_rate)
-    times = np.arange(int(seconds * hot_rate)) / hot_rate
-    heard_TC = chroma_TC[np.minimum((times * sample_rate / _HOP).round().astype(int), len(chroma_TC) - 1)]
-    sung_TC = hot_TC[: len(times)]
+    return follows(hot_TC, hot_rate, chroma_of(wave_N, sample_rate), sample_rate, any_key)
+
+
+def follows(
+    hot_TC: np.ndarray, hot_rate: float, chroma_TC: np.ndarray, sample_rate: int, any_key: bool = False
+) -> float:
+    """``chroma_cosine`` with a wave of which ``chroma_of`` is known."""
+    times = np.arange(len(hot_TC)) / hot_rate
+    frames = (times * sample_rate / _HOP).round().astype(int)
+    heard_TC = chroma_TC[frames[frames < len(chroma_TC)]]
+    sung_TC = hot_TC[: len(heard_TC)]
     voiced = sung_TC.any(1)
-    return float((sung_TC * heard_TC).sum(1)[voiced].mean()) if voiced.any() else 0.0
+    if not voiced.any():
+        return 0.0
+    keys = range(12) if any_key else (0,)
+    return max(float((np.roll(sung_TC, key, 1) * heard_TC).sum(1)[voiced].mean()) for key in keys)
