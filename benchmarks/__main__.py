@@ -24,6 +24,7 @@ NAMES = {
     "story": "does the music turn to each new text of a story in time, and what carries over",
     "memorisation": "what does musiclm-mini know by heart of the pieces that it learnt from",
     "audiolm": "does a continuation without words keep tempo, key and instruments",
+    "families": "every model that ships and makes music, by every metric of the evaluator, on the same prompts",
     "mousai": "Moûsai at its published size: a step of either model, a clip from words to sound, against its paper",
     "retrieval": "do captions find their music, and music its captions; tokens, fusion, speed beside transformers",
     "tagging": "zero-shot tags of real recordings, beside musicnn's",
@@ -45,7 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", help="a model's name or folder, instead of what ships")
     parser.add_argument("--against", help="a model to compare with (musiclm: one without the semantic stage)")
     parser.add_argument("--best-of", type=int, help="takes of each clip, of which the best is kept (prompts)")
-    parser.add_argument("--picture", type=Path, help="draw into this file (codec, evaluator, memorisation, story)")
+    parser.add_argument(
+        "--picture", type=Path, help="draw into this file (codec, evaluator, families, memorisation, story)"
+    )
     parser.add_argument("--store", action="store_true", help="keep the lines in benchmarks/results/NAME[-MODEL].jsonl")
     chosen = parser.parse_args(arguments)
     if chosen.name == "list":

@@ -30,8 +30,8 @@ def test_list_names_every_benchmark(capsys: pytest.CaptureFixture[str]):
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == [
         "setup", "codec", "prompts", "patterns", "melody", "melody-retrieval", "musicgen-cpu", "musicgen-gpu",
-        "semantic", "musiclm", "story", "memorisation", "audiolm", "mousai", "retrieval", "tagging", "evaluator",
-        "evaluator-speed", "autoencoder", "stable-audio", "timing", "editing", "streaming",
+        "semantic", "musiclm", "story", "memorisation", "audiolm", "families", "mousai", "retrieval", "tagging",
+        "evaluator", "evaluator-speed", "autoencoder", "stable-audio", "timing", "editing", "streaming",
     ]  # fmt: skip
 
 
