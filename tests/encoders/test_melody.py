@@ -63,10 +63,11 @@ def test_a_tune_is_the_same_in_another_key_and_from_another_sound():
     octave = mini().per_octave
     pictures = []
     for key, overtones in ((0, (1.0,)), (5, (1.0,)), (-4, (1.0, 0.8, 0.5, 0.6))):
-        tune_N = torch.cat([
-            sum(size * tone(220 * (i + 1) * 2 ** ((key + step) / 12)) for i, size in enumerate(overtones))
+        played = [
+            torch.stack([size * tone(220 * (i + 1) * 2 ** ((key + step) / 12)) for i, size in enumerate(overtones)])
             for step in (0, 4, 7, 4)
-        ])  # fmt: skip
+        ]
+        tune_N = torch.cat([one.sum(0) for one in played])
         pictures.append(tune(mels_of(0.3 * tune_N[None], mini()), octave)[0])
     middles = [picture_TM[[8, 24, 40, 56]].argmax(1) - mini().bands // 2 for picture_TM in pictures]
     assert middles[0].tolist() == middles[1].tolist() == middles[2].tolist()
