@@ -48,6 +48,7 @@ PRESETS = {"mini": mini, "full": full}
 STAGES = ("semantic", "coarse", "fine")
 MULAN_HOP = 5.0
 LONGEST_SECONDS = 60.0
+SHORTEST = 0.05
 
 
 @dataclass(frozen=True)
@@ -306,7 +307,7 @@ def sampler(
             found.append(shard[int(torch.randint(len(shard), (), generator=choose))])
         share = 1.0
         if float(torch.rand((), generator=choose)) < recipe.short_share:
-            share = 0.05 + 0.95 * float(torch.rand((), generator=choose))
+            share = SHORTEST + (1 - SHORTEST) * float(torch.rand((), generator=choose))
         batch = batch_of(found, recipe.batch, recipe.stage, whole, choose, share)
         if "melody" in batch.read and float(torch.rand((), generator=choose)) >= recipe.melody_share:
             return without_melody(batch)
@@ -381,7 +382,8 @@ def judge(network: StageNetwork, recipe: MusicLMRecipe, whole: MusicLMConfig, so
 
 def publish(recipe: MusicLMRecipe, whole: MusicLMConfig, network: StageNetwork, step: int) -> None:
     """Write the stage; where all three are there, the model, with the parts that it names inside it."""
-    heard = round(step * recipe.batch * network.config.seconds / 3600, 1)
+    crop_seconds = network.config.seconds * (1 - recipe.short_share * (1 - SHORTEST) / 2)  # on average
+    heard = round(step * recipe.batch * crop_seconds / 3600, 1)
     card = {"steps": step, "hours_heard": heard, "tokens": front_of(recipe).name, **provenance(recipe.device)}
     checkpoint.save(recipe.out / recipe.stage, {"family": "musiclm-stage", **card}, compact(network.state_dict()))
     if not all((recipe.out / name / "config.json").is_file() for name in whole.stages):
