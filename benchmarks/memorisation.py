@@ -21,7 +21,7 @@ from toccata.models.musiclm.pipeline import MusicLM
 TRAINED, PIECES = 2, 1408  # the corpus that docs/models/musiclm-mini.md names, and how many of its pieces
 WRITTEN = 5.0
 HEARD = (1.0, 2.5, 5.0, 10.0)
-FULL, QUICK = 60, 10
+FULL, QUICK = 40, 10
 
 
 def run(options: Options) -> Iterator[Figure]:
