@@ -79,7 +79,7 @@ class PackedLinear(nn.Module):
 def lay_out(module: nn.Module) -> None:
     """Let the weights of ``module``'s layers that widen lie column by column, for a small model on a CPU.
 
-    The numbers are the same; a product with two rows, as guidance has them, then reads them two to three times as fast.
+    The numbers are the same; a product with two rows, as guidance has them, then reads them in their order.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear) and layer.out_features > layer.in_features:

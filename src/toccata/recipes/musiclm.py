@@ -215,13 +215,7 @@ def begin_as(network: StageNetwork, recipe: MusicLMRecipe, start: Path) -> None:
             raise InputError(f"the stages in {start} have learnt other encoders' tokens; give those encoders")
         if recipe.stage not in known or known[recipe.stage].config != network.config:
             raise InputError(f"{start} has no {recipe.stage} stage like this one; leave start out")
-        fresh = network.embedding.weight.detach().clone()
-        network.load_state_dict(known[recipe.stage].state_dict())
-        if recipe.melody and not card.get("melody") and "melody" in network.starts:
-            first = network.starts["melody"]  # rows that nothing was told by so far
-            last = first + next(stream.rows for stream in network.config.reads if stream.name == "melody")
-            with torch.no_grad():
-                network.embedding.weight[first:last] = fresh[first:last]
+        network.begin_as(known[recipe.stage], {"melody"} if recipe.melody and not card.get("melody") else set())
         return
     card, trained = load_network(start)
     same_codec = codes_hash(find_part(start, card, "codec")) == codes_hash(recipe.codec)

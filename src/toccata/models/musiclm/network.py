@@ -3,7 +3,7 @@
 Shapes: B pieces, K levels, T frames, S steps of the line, V vocabulary, D width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import torch
 import torch.nn.functional as F
@@ -81,6 +81,16 @@ class StageNetwork(nn.Module):
                 rows_KVD = rows_KVD / size_K11.square().sum().sqrt()
             first = self.starts[stream.name]
             self.embedding.weight[first : first + stream.rows] = rows_KVD.flatten(0, 1)
+
+    @torch.no_grad()
+    def begin_as(self, other: "StageNetwork", new: Set[str] = frozenset()) -> None:
+        """Take the weights of another network of this configuration, but for the tokens of streams ``new`` to it."""
+        own = self.embedding.weight.clone()
+        self.load_state_dict(other.state_dict())
+        for stream in self.config.reads:
+            if stream.name in new:
+                rows = slice(self.starts[stream.name], self.starts[stream.name] + stream.rows)
+                self.embedding.weight[rows] = own[rows]
 
     def line(self, codes_BKT: Tensor, stream: Stream) -> Tensor:
         """A stream's codes as rows of the embedding: (B, S)."""
