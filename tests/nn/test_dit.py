@@ -11,7 +11,7 @@ from toccata.nn.dit import DiT, DiTSizes
 
 SMALL = {"latent": 6, "width": 64, "layers": 2, "heads": 4, "tokens": 12, "context": 32, "whole": 10}
 KINDS = pytest.mark.parametrize(
-    "kind", [{}, {"normed": True}, {"adaptive": True}, {"normed": True, "adaptive": True, "context": 64}]
+    "kind", [{}, {"normed": True}, {"adaptive": True}, {"normed": True, "adaptive": True, "context": 64}, {"patch": 2}]
 )
 
 
@@ -78,11 +78,15 @@ def test_frames_are_known_by_their_distances(kind):
 
 @KINDS
 def test_a_new_network_hands_its_input_on(kind):
-    """No block adds anything yet, so the velocity of a frame comes from that frame alone."""
+    """No block adds anything yet, so the velocity of a step's frames comes from those frames alone."""
     torch.manual_seed(0)
     network = DiT(DiTSizes(**SMALL | kind))
     latent_BTD, *told = inputs()
-    expected = network.latent_out(network.latent_in(latent_BTD))
+    steps = [
+        F.pad(step, (0, 0, 0, network.sizes.patch - step.shape[1])) for step in latent_BTD.split(network.sizes.patch, 1)
+    ]
+    made = [network.latent_out(network.latent_in(step.flatten(1))).view_as(step) for step in steps]
+    expected = torch.cat(made, 1)[:, :9]
     assert torch.allclose(run(network, latent_BTD, *told), expected, atol=1e-6)
 
 

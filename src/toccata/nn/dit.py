@@ -4,7 +4,8 @@ It predicts the velocity of noisy latents from the time on the path, tokens to a
 about the whole (timing), which goes, with the time, in front of the latents as a frame of its own, or, ``adaptive``,
 into every block's norms.
 
-Shapes: B batch, T frames, D latent width, W width of the tokens, L tokens, S steps (T, and that frame), H heads.
+Shapes: B batch, T frames, D latent width, W width of the tokens, L tokens, S steps (of ``patch`` frames, and that
+frame), H heads.
 """
 
 import math
@@ -27,7 +28,7 @@ class DiTSizes:
 
     ``tokens`` is the width of what is attended to, ``context`` what it is projected to: of its heads, as wide as the
     others, each serves several queries. ``whole`` is the width of the vector about the whole. Half of each head turns
-    with its position. ``normed`` queries and keys pass through layer norms of their own.
+    with its position. ``normed`` queries and keys pass through layer norms of their own. A step holds ``patch`` frames.
     """
 
     latent: int = 64
@@ -39,6 +40,7 @@ class DiTSizes:
     whole: int = 1536
     normed: bool = False
     adaptive: bool = False
+    patch: int = 1
 
     @property
     def head_width(self) -> int:
@@ -170,9 +172,9 @@ class DiT(nn.Module):
         self.time, self.time_in = FourierTime(), projection(FOURIER, sizes.width, bias=True)
         self.whole_in, self.tokens_in = projection(sizes.whole, sizes.width), projection(sizes.tokens, sizes.context)
         self.before = nn.Linear(sizes.latent, sizes.latent, bias=False)
-        self.latent_in = nn.Linear(sizes.latent, sizes.width, bias=False)
+        self.latent_in = nn.Linear(sizes.latent * sizes.patch, sizes.width, bias=False)
         self.blocks = Blocks(Block(sizes) for _ in range(sizes.layers))
-        self.latent_out = nn.Linear(sizes.width, sizes.latent, bias=False)
+        self.latent_out = nn.Linear(sizes.width, sizes.latent * sizes.patch, bias=False)
         self.after = nn.Linear(sizes.latent, sizes.latent, bias=False)
         self.told = None
         if sizes.adaptive:
@@ -189,7 +191,10 @@ class DiT(nn.Module):
     def forward(self, latent_BTD: Tensor, t_B: Tensor, condition: DiTCondition) -> Tensor:
         """Noisy latent_BTD at times ``t_B`` in [0, 1] -> the velocity, of the same shape."""
         told_BW = condition.whole_BW + self.time_in(self.time(t_B.to(latent_BTD.dtype)))
-        x = self.latent_in(latent_BTD + self.before(latent_BTD))
+        frames, patch = latent_BTD.shape[1], self.sizes.patch
+        begun_BTD = F.pad(latent_BTD + self.before(latent_BTD), (0, 0, 0, -frames % patch))
+        x = self.latent_in(begun_BTD.unflatten(1, (-1, patch)).flatten(2))
+        steps = x.shape[1]
         told_B6W = None
         if self.told is None:
             x = torch.cat([told_BW[:, None], x], dim=1)
@@ -198,5 +203,5 @@ class DiT(nn.Module):
         rotary_2SE = rotary_table(x.shape[1], self.sizes.head_width // 2).to(x.device)
         for block, keys in zip(self.blocks, condition.keys, strict=True):
             x = block(x, keys, rotary_2SE, told_B6W)
-        out = self.latent_out(x[:, -latent_BTD.shape[1] :])
+        out = self.latent_out(x[:, -steps:]).unflatten(-1, (patch, -1)).flatten(1, 2)[:, :frames]
         return out + self.after(out)

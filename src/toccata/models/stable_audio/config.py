@@ -93,7 +93,7 @@ def few_steps() -> DiffusionSampling:
 def mini() -> StableAudioConfig:
     """stable-audio-mini: 12 s of autoencoder-mini's latents, words by text-mini, the paper's table of seconds."""
     return StableAudioConfig(
-        dit=DiTSizes(latent=64, width=320, layers=10, heads=5, tokens=256, context=320, whole=512, normed=True),
+        dit=DiTSizes(width=256, layers=8, heads=4, tokens=256, context=256, whole=512, normed=True, patch=2),
         objective="rectified-flow",
         window=300,
         text_width=256,
