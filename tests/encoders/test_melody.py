@@ -6,10 +6,27 @@ import pytest
 import torch
 
 from toccata.audio.mel import pitch_filters
-from toccata.encoders.melody import MelodyEncoder, full, load_melody, mels_of, mini, save_melody, tune
+from toccata.encoders.melody import (
+    MelodyEncoder,
+    full,
+    load_melody,
+    median_band,
+    mels_of,
+    mini,
+    salience,
+    save_melody,
+    turned,
+)
 from toccata.errors import InputError, WeightsError
 
 RATE = 16_000
+
+
+def tune(mel_BTM, per_octave):
+    share_BTM = salience(mel_BTM, per_octave)
+    return turned(share_BTM, median_band(share_BTM))
+
+
 TINY = replace(mini(), width=32, layers=2, heads=2, head_width=8, inner=48, embedding=16, levels=3, vocabulary=8)
 
 

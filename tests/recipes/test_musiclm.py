@@ -18,7 +18,7 @@ from toccata.errors import InputError
 from toccata.models.musiclm.config import Stream, mini
 from toccata.models.musiclm.pipeline import load_pipeline
 from toccata.recipes import melody as melody_recipe
-from toccata.recipes import music, musiclm
+from toccata.recipes import music, musiclm, musiclm_parts
 from toccata.training.state import load_state
 from toccata.weights import checkpoint
 from toccata.weights.compact import expand
@@ -54,7 +54,7 @@ def recipe(tmp_path, monkeypatch, manifest):
     )  # fmt: skip
     monkeypatch.setitem(musiclm.PRESETS, "mini", lambda: tiny)
     monkeypatch.setattr(music, "PIECES", 2)
-    musiclm.parts_at.cache_clear()
+    musiclm_parts.parts_at.cache_clear()
     path = manifest(lambda index: 1.5 + 0.1 * (index % 3))
     rows = [{"path": json.loads(line)["path"]} for line in path.read_text().splitlines()]
     path.write_text("\n".join(map(json.dumps, rows)))
@@ -118,7 +118,7 @@ def test_a_stage_begins_as_that_of_another_model(recipe, tmp_path, monkeypatch):
     tokens = semantic.load_semantic(recipe.w2vbert)
     tokens.fit(torch.randn(100, 32), torch.Generator().manual_seed(1))
     semantic.save_semantic(recipe.w2vbert, tokens)
-    musiclm.parts_at.cache_clear()
+    musiclm_parts.parts_at.cache_clear()
     with pytest.raises(InputError, match="other encoders' tokens"):
         musiclm.train(replace(further, out=tmp_path / "other"))
 
@@ -139,7 +139,7 @@ def test_crops_are_the_same_stretch_in_every_kind_of_token():
 def test_endings_are_not_learnt(recipe):
     wave_N = torch.randn(3 * 24_000)
     record = {"sections": [{"name": "ending", "start": 2.0}], "seconds": 3.0}
-    _, records = musiclm.tokens_of(iter([(wave_N, record)]), recipe.mulan, recipe.w2vbert, recipe.codec)
+    _, records = musiclm_parts.tokens_of(iter([(wave_N, record)]), recipe.mulan, recipe.w2vbert, recipe.codec)
     assert [one["codes"] for one in records] == [50]
 
 
@@ -148,7 +148,7 @@ def tuneful(recipe, tmp_path):
     """The same with a melody encoder, with random weights."""
     small = replace(
         melodies.mini(), width=32, layers=1, heads=2, head_width=8, inner=32, embedding=16, bands=24, per_octave=4,
-        n_fft=512, hop=1600, window_seconds=1.0, levels=2, vocabulary=8,
+        n_fft=512, hop=1600, window_seconds=1.0, levels=2, vocabulary=8, back=0,
     )  # fmt: skip
     encoder = melodies.MelodyEncoder(small).eval()
     encoder.quantiser.fit(torch.nn.functional.normalize(torch.randn(60, 16), dim=-1), torch.Generator().manual_seed(0))
@@ -168,6 +168,40 @@ def test_the_semantic_stage_is_told_melodies_and_resumes_exactly(tuneful, tmp_pa
     model = load_pipeline(tmp_path / "whole/model", "cpu")
     hum = model.generate("slow piano", 1.0, seed=1)
     assert model.generate("slow piano", 1.0, seed=1, melody=hum).samples.shape == (1, 24000)
+
+
+@pytest.fixture
+def unrolled(tuneful):
+    """The same with an encoder that gives tunes back."""
+    encoder = melodies.load_melody(tuneful.melody)
+    giving = melodies.MelodyEncoder(replace(encoder.config, back=8, per_octave=12)).eval()
+    giving.load_state_dict({**giving.state_dict(), **encoder.state_dict()})
+    melodies.save_melody(tuneful.melody, giving)
+    return tuneful
+
+
+def test_a_tune_that_is_given_back_is_told_frame_by_frame(unrolled):
+    parts = musiclm_parts.parts_at(unrolled.mulan, unrolled.w2vbert, unrolled.codec, unrolled.melody)
+    stream = musiclm.fitted(musiclm.PRESETS["mini"](), parts).semantic.reads[1]
+    assert (stream.levels, stream.vocabulary, stream.rate) == (1, 13, 10.0)
+    for stage in musiclm.STAGES:
+        musiclm.train(replace(unrolled, stage=stage, steps=1))
+    model = load_pipeline(unrolled.out / "model", "cpu")
+    hum = model.generate("slow piano", 1.0, seed=1)
+    assert model.generate("slow piano", 1.0, seed=1, melody=hum).samples.shape == (1, 24000)
+    assert model.tokens_of_melody(model._tune(hum), 0.3, 4.5).shape == (1, 1, 45)
+
+
+def test_crops_are_told_the_tune_of_their_own_frames():
+    along = torch.arange(400, dtype=torch.int16)
+    piece = meaning.MeaningPiece(along[None], along[None], along[None, :2], along[None, : 400 * 16 // 25 - 2])
+    for seed in range(20):
+        one = meaning.crop(piece, 200, 1, torch.Generator().manual_seed(seed), [0.0], 25.0, 16.0)
+        assert one is not None
+        assert one.melody_KT is not None
+        begin = int(one.semantic_KT[0, 0]) / 25
+        assert one.melody_KT.shape == (1, 128)
+        assert one.melody_KT[0].tolist() == [min(round(begin * 16) + i, 253) for i in range(128)]
 
 
 def test_stages_that_read_no_melody_may_be_older_than_its_encoder(recipe, tuneful):
@@ -193,6 +227,7 @@ def test_a_melody_that_is_new_to_a_stage_begins_as_what_its_tokens_stand_for(rec
     tunes = slice(16, 32)  # after MuLan's two levels of eight
     assert torch.allclose(before[:16], after[:16], atol=2e-2)
     assert torch.allclose(before[32:], after[32:], atol=2e-2)
+    assert torch.allclose(after[tunes].mean(0), before[-1], atol=0.2)  # nearly as if nothing were told
     codes_VD = melodies.load_melody(further.melody).quantiser.levels[0].get_buffer("codes_VD")
     distances = [torch.pdist(rows) for rows in (codes_VD, after[tunes][:8], before[tunes][:8])]
     alike, chance = (torch.corrcoef(torch.stack([distances[0], one]))[0, 1] for one in distances[1:])
@@ -201,7 +236,7 @@ def test_a_melody_that_is_new_to_a_stage_begins_as_what_its_tokens_stand_for(rec
 
 def test_a_share_of_the_steps_is_told_no_melody(tuneful):
     whole = musiclm.fitted(
-        musiclm.PRESETS["mini"](), musiclm.parts_at(tuneful.mulan, tuneful.w2vbert, tuneful.codec, tuneful.melody)
+        musiclm.PRESETS["mini"](), musiclm_parts.parts_at(tuneful.mulan, tuneful.w2vbert, tuneful.codec, tuneful.melody)
     )
     assert whole.semantic.reads[1].levels == 2
     source = music.shards_of(replace(tuneful, mels=tuneful.tokens), musiclm.front_of(tuneful), captioned=False)
@@ -237,7 +272,7 @@ def test_stages_of_other_encoders_are_not_joined(recipe):
     tokens = semantic.load_semantic(recipe.w2vbert)
     tokens.fit(torch.randn(100, 32), torch.Generator().manual_seed(1))
     semantic.save_semantic(recipe.w2vbert, tokens)
-    musiclm.parts_at.cache_clear()
+    musiclm_parts.parts_at.cache_clear()
     with pytest.raises(InputError, match="tokens of other encoders"):
         musiclm.train(replace(recipe, stage="coarse", steps=1))
 

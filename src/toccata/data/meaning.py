@@ -3,6 +3,7 @@
 Shapes: K codebooks, T frames, W windows, N samples.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,8 @@ MELODY_EVERY = 1.0
 class MeaningPiece:
     """One piece as codes_KT, semantic_KT (one level) and mulan_KW, MuLan's tokens of windows all along; all int16.
 
-    So is melody_KW, the melody's of a window every ``MELODY_EVERY`` seconds, where there is an encoder of it.
+    So is melody_KW, the melody's, where there is an encoder of it: of a window every ``MELODY_EVERY`` seconds, or of
+    the frames of the tune that it gives back.
     """
 
     codes_KT: Tensor
@@ -79,11 +81,13 @@ def crop(
     generator: torch.Generator,
     melody: Sequence[float] = (),
     rate: float = 25.0,
+    tune_rate: float = 0.0,
 ) -> MeaningCrop | None:
     """``frames`` codec frames from a semantic token on, of which there is one for ``ratio`` frames; None if too short.
 
     MuLan's tokens are those of a window that reaches into the stretch. ``melody`` says how many seconds after its
     beginning the windows begin whose melody is told (the nearest that there are), ``rate`` is semantic tokens a second.
+    Where the melody is a tune it has ``tune_rate`` frames a second, all of which are told.
     """
     tokens = -(-frames // ratio)
     slack = min(piece.semantic_KT.shape[1], piece.codes_KT.shape[1] // ratio) - tokens
@@ -97,5 +101,8 @@ def crop(
     melody_KT = None
     if piece.melody_KW is not None and melody:
         nearest = [round((start / rate + seconds) / MELODY_EVERY) for seconds in melody]
+        if tune_rate:
+            first = round(start / rate * tune_rate)
+            nearest = list(range(first, first + math.ceil(tokens / rate * tune_rate)))
         melody_KT = piece.melody_KW[:, torch.tensor(nearest).clamp(max=piece.melody_KW.shape[1] - 1)].long()
     return MeaningCrop(codes_KT.long(), semantic_KT.long(), mulan_KT.long(), melody_KT)

@@ -6,7 +6,7 @@ Shapes: T frames, M mel bands, D width.
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,16 @@ from toccata.corpus.stream import corpus_name
 from toccata.data.covers import Covers, cover_shard, melodies
 from toccata.data.shards import Shard, ShardStore, made_ahead
 from toccata.encoders.joint import similarity
-from toccata.encoders.melody import MelodyConfig, MelodyEncoder, full, mels_of, mini, save_melody
+from toccata.encoders.melody import (
+    MelodyConfig,
+    MelodyEncoder,
+    classes,
+    full,
+    load_melody,
+    mels_of,
+    mini,
+    save_melody,
+)
 from toccata.errors import InputError
 from toccata.recipes.music import HELD_OUT_SEED, MusicRecipe, Source, last_shard, newest_shard
 from toccata.training.contrastive import triplet_loss
@@ -42,11 +51,12 @@ class MelodyRecipe(MusicRecipe):
     ``covers`` of the melody and two of its impostor, which has the same rhythm and the opposite contour. Windows are
     made up to ``stretch`` faster or slower, moved by up to ``shift`` of an octave where the mels are spaced by pitch,
     and don't begin quite together: ``stray`` seconds aside at most. Tokens are fitted to ``token_shards`` shards.
+    ``back`` weighs how well vectors give the tune back. A run begins with the weights of the encoder in the folder
+    ``start`` (None: with random ones).
     """
 
     out: Path = Path("runs/melody")
     steps: int = 5000
-    adam_rate: float = 1e-3
     first_shards: int = 8
     steps_per_shard: int = 64
     held_out_shards: int = 4
@@ -56,6 +66,8 @@ class MelodyRecipe(MusicRecipe):
     shift: float = 0.25
     stray: float = 0.2
     token_shards: int = 16
+    back: float = 1.0
+    start: Path | None = None
 
 
 class Drawn(NamedTuple):
@@ -77,6 +89,8 @@ def train(recipe: MelodyRecipe) -> None:
     config = PRESETS[recipe.preset]()
     torch.manual_seed(recipe.seed)
     model = MelodyEncoder(config).to(recipe.device)
+    if recipe.start:
+        begin_as(model, recipe.start)
     source = source_of(recipe, config)
     ema = EMA(model, recipe.ema)
     optimisers = Optimisers(*split_matrices(model.blocks, model), recipe.muon_rate, recipe.adam_rate)
@@ -88,14 +102,14 @@ def train(recipe: MelodyRecipe) -> None:
     with made_ahead(source.train, 0, source.count, recipe.workers, recipe.first_shards + 20) as read:
         draw = sampler(recipe, config, source, read)
         while step < recipe.steps:
-            loss, found = contrast(model, draw(step), recipe)
+            loss, told = contrast(model, draw(step), recipe)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimisers.step(warmup_stable_decay(step, recipe.steps, 100, recipe.decay))
             ema.update(model)
             step += 1
             if log.due(step):
-                log(step, loss=loss, found=found)
+                log(step, loss=loss, **told)
             last = step == recipe.steps or time.monotonic() > deadline
             if step % 250 == 0 or last:
                 remember(path, model, ema, optimisers, step)
@@ -200,18 +214,39 @@ def moved(mel_TM: Tensor, bands: int) -> Tensor:
     return out_TM
 
 
-def contrast(model: MelodyEncoder, drawn: Drawn, recipe: MelodyRecipe) -> tuple[Tensor, Tensor]:
-    """The loss, and the share of windows whose nearest other has the same melody."""
+def begin_as(model: MelodyEncoder, start: Path) -> None:
+    """Take over all weights of a trained encoder; what gives tunes back may be new, its tokens are fitted again."""
+    known = load_melody(start)
+    if replace(known.config, back=model.config.back) != model.config:
+        raise InputError(f"{start} holds a melody encoder of other sizes; leave start out")
+    trained = {name: t for name, t in known.state_dict().items() if not name.startswith("quantiser.")}
+    model.load_state_dict({**model.state_dict(), **trained})
+
+
+def contrast(model: MelodyEncoder, drawn: Drawn, recipe: MelodyRecipe) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss; the share of windows whose nearest other has the same melody, and of frames whose pitch is given back.
+
+    What is given back is the pitch of each frame, whatever its octave, as the window itself has it.
+    """
     labels_B = drawn.labels_B.to(recipe.device)
     torch.manual_seed(drawn.seed)  # of the dropout, so that a run goes on exactly
     kind = torch.device(recipe.device).type
     # On a CPU matrices this small are faster as they are.
     with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
-        rows_BD = model.hear(drawn.mel_BTM.to(recipe.device))
+        seen_BTM, _ = model.see(drawn.mel_BTM.to(recipe.device))
+        rows_BD = model.vector(seen_BTM)
     with torch.no_grad():
         nearest_B = similarity(rows_BD, rows_BD).fill_diagonal_(-2.0).argmax(1)
-        found = (labels_B[nearest_B] == labels_B).float().mean()
-    return triplet_loss(rows_BD, labels_B, recipe.margin), found
+        told = {"found": (labels_B[nearest_B] == labels_B).float().mean()}
+    loss = triplet_loss(rows_BD, labels_B, recipe.margin)
+    if model.back is not None:
+        heard_BTP = classes(seen_BTM, model.config.per_octave, model.config.bands // 2)
+        given_BTP = model.give_back(rows_BD)
+        told["back"] = (given_BTP.argmax(-1) == heard_BTP.argmax(-1)).float().mean()
+        wrong = F.cross_entropy(given_BTP.flatten(0, 1), heard_BTP.flatten(0, 1))
+        told["nats"] = wrong.detach()
+        loss = loss + recipe.back * wrong
+    return loss, told
 
 
 @torch.no_grad()

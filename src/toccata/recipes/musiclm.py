@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,14 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.audio.resample import resample
-from toccata.codecs.soundstream import SoundStream, codes_hash, load_soundstream
+from toccata.codecs.soundstream import codes_hash
 from toccata.data import meaning
 from toccata.data.shards import Shard, made_ahead
-from toccata.data.tokens import body
-from toccata.encoders.melody import MelodyEncoder, load_melody
-from toccata.encoders.mulan import MuLan, load_mulan
-from toccata.encoders.semantic import SemanticTokens, load_semantic
+from toccata.encoders.melody import SEMITONES, MelodyConfig
 from toccata.errors import InputError
 from toccata.models.musicgen.pipeline import load_network
 from toccata.models.musiclm.config import (
@@ -30,10 +26,11 @@ from toccata.models.musiclm.config import (
     without_semantic,
 )
 from toccata.models.musiclm.network import StageNetwork
-from toccata.models.musiclm.pipeline import load_networks, save_musiclm
+from toccata.models.musiclm.pipeline import save_musiclm
 from toccata.recipes import melody as melody_recipe
 from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
-from toccata.recipes.musiclm_start import take_over
+from toccata.recipes.musiclm_parts import Parts, front, parts_at
+from toccata.recipes.musiclm_start import as_stage, take_over
 from toccata.training.cpu import settle
 from toccata.training.log import StepLog
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
@@ -46,8 +43,6 @@ from toccata.weights.parts import BUNDLED, adopt, find_part
 
 PRESETS = {"mini": mini, "full": full}
 STAGES = ("semantic", "coarse", "fine")
-MULAN_HOP = 5.0
-LONGEST_SECONDS = 60.0
 SHORTEST = 0.05
 
 
@@ -61,8 +56,9 @@ class MusicLMRecipe(MusicRecipe):
     hear shorter crops, as the last windows of a clip are. A fresh stage begins as that of the MusicLM in the folder
     ``start``, or with what the MusicGen there has learnt, but for what reads text; see ``recipes.musiclm_start``.
 
-    The stage melody trains the encoder of melodies instead, by ``recipes.melody``, in ``out``/melody. With its model as
-    ``melody`` (for all three stages) the semantic stage is told in ``melody_share`` of the steps what melody it writes.
+    The stage melody trains the encoder of melodies instead, by ``recipes.melody``, in ``out``/melody; ``start`` is then
+    an encoder's folder, and ``back`` weighs how well vectors give the tune back. With its model as ``melody`` (for all
+    three stages) the semantic stage is told in ``melody_share`` of the steps what melody it writes.
     """
 
     out: Path = Path("runs/musiclm")
@@ -78,6 +74,7 @@ class MusicLMRecipe(MusicRecipe):
     steps_per_shard: int = 16
     short_share: float = 0.3
     melody_share: float = 0.5
+    back: float = 1.0
 
 
 class Batch(NamedTuple):
@@ -86,15 +83,6 @@ class Batch(NamedTuple):
     read: dict[str, Tensor]
     written_BKT: Tensor
     told_B: Tensor
-
-
-class Parts(NamedTuple):
-    """The frozen encoders."""
-
-    mulan: MuLan
-    semantic: SemanticTokens
-    codec: SoundStream
-    melody: MelodyEncoder | None
 
 
 def train(recipe: MusicLMRecipe) -> None:
@@ -157,7 +145,9 @@ def of_melody(recipe: MusicLMRecipe) -> melody_recipe.MelodyRecipe:
     usual = MusicLMRecipe()
     both = {field.name: getattr(recipe, field.name) for field in fields(MusicRecipe)}
     changed = {name: value for name, value in both.items() if value != getattr(usual, name)}
-    return melody_recipe.MelodyRecipe(**{**changed, "out": recipe.out / "melody"})
+    return melody_recipe.MelodyRecipe(
+        **{**changed, "out": recipe.out / "melody", "start": recipe.start, "back": recipe.back}
+    )
 
 
 def check_tokens(recipe: MusicLMRecipe) -> None:
@@ -179,7 +169,7 @@ def fitted(config: MusicLMConfig, parts: Parts) -> MusicLMConfig:
     """The preset, with the streams of the parts at hand."""
     codec, melody = parts.codec.config, parts.melody and parts.melody.config
     sizes = {
-        "melody": {"levels": melody.levels, "vocabulary": melody.vocabulary} if melody else {},
+        "melody": told_of(melody) if melody else {},
         "mulan": {"levels": parts.mulan.config.levels, "vocabulary": parts.mulan.config.vocabulary},
         "semantic": {"vocabulary": parts.semantic.vocabulary, "rate": parts.semantic.frame_rate},
         "coarse": {"vocabulary": codec.vocabulary, "rate": codec.frame_rate},
@@ -194,13 +184,20 @@ def fitted(config: MusicLMConfig, parts: Parts) -> MusicLMConfig:
     return replace(config, **{name: stage(getattr(config, name)) for name in STAGES})
 
 
+def told_of(melody: MelodyConfig) -> dict[str, Any]:
+    """What a stage reads of melodies: tokens of windows or, where the encoder gives tunes back, of their frames."""
+    if melody.back:
+        return {"levels": 1, "vocabulary": SEMITONES + 1, "rate": melody.frame_rate}
+    return {"levels": melody.levels, "vocabulary": melody.vocabulary}
+
+
 def codebooks(parts: Parts, whole: MusicLMConfig) -> dict[str, Tensor]:
     """What the tokens of all streams stand for, in each encoder's own space: (K, V, E)."""
     codec, coarse = list(parts.codec.quantiser.levels), whole.coarse.writes.levels
     levels = {
         "mulan": list(parts.mulan.quantiser.levels),
         "semantic": [parts.semantic.centres],
-        "melody": list(parts.melody.quantiser.levels) if parts.melody else [],
+        "melody": list(parts.melody.quantiser.levels) if parts.melody and not parts.melody.config.back else [],
         "coarse": codec[:coarse],
         "fine": codec[coarse : coarse + whole.fine.writes.levels],
     }
@@ -210,79 +207,16 @@ def codebooks(parts: Parts, whole: MusicLMConfig) -> dict[str, Tensor]:
 def begin_as(network: StageNetwork, recipe: MusicLMRecipe, start: Path) -> None:
     """Begin the stage as that of the MusicLM in ``start``, or with the MusicGen that is there."""
     if checkpoint.read_config(start).get("family") == "musiclm":
-        card, _, known = load_networks(start)
-        if not front_of(recipe).name.startswith(card.get("tokens", "?")):  # a melody encoder may be new
-            raise InputError(f"the stages in {start} have learnt other encoders' tokens; give those encoders")
-        if recipe.stage not in known or known[recipe.stage].config != network.config:
-            raise InputError(f"{start} has no {recipe.stage} stage like this one; leave start out")
-        network.begin_as(known[recipe.stage], {"melody"} if recipe.melody and not card.get("melody") else set())
+        as_stage(network, recipe.stage, start, front_of(recipe).name, recipe.melody is not None)
         return
     card, trained = load_network(start)
     same_codec = codes_hash(find_part(start, card, "codec")) == codes_hash(recipe.codec)
     take_over(network, trained.to(network.heads.weight.device), same_codec and recipe.stage == "coarse")
 
 
-@functools.lru_cache(maxsize=1)
-def parts_at(mulan: Path, w2vbert: Path, codec: Path | None, melody: Path | None) -> Parts:
-    tunes = load_melody(melody) if melody else None
-    return Parts(load_mulan(mulan), load_semantic(w2vbert), load_soundstream(codec), tunes)
-
-
 def front_of(recipe: MusicLMRecipe) -> Front:
     """All kinds of tokens, named by the weights that they come from."""
-    names = [checkpoint.sha256(recipe.mulan)[:8], checkpoint.sha256(recipe.w2vbert)[:8], codes_hash(recipe.codec)[:8]]
-    names += [checkpoint.sha256(recipe.melody)[:8]] if recipe.melody else []
-    make = functools.partial(
-        tokens_of, mulan=recipe.mulan, w2vbert=recipe.w2vbert, codec=recipe.codec, melody=recipe.melody
-    )
-    rate = load_soundstream(recipe.codec).config.sample_rate
-    return Front("meaning-" + "-".join(names), rate, make)
-
-
-def tokens_of(
-    waves: Iterator[tuple[Tensor, dict[str, Any]]],
-    mulan: Path,
-    w2vbert: Path,
-    codec: Path | None,
-    melody: Path | None = None,
-) -> Shard:
-    """Pieces -> a shard of their tokens, without their endings: who has heard pieces end would end too soon.
-
-    Long ones are cut to parts of a minute, so that memory does not grow with them.
-    """
-    parts = parts_at(mulan, w2vbert, codec, melody)
-    readers = {
-        "codes": meaning.Reader(
-            parts.codec.config.sample_rate, lambda wave_N: parts.codec.encode(wave_N[None, None])[0]
-        ),
-        "semantic": meaning.Reader(parts.semantic.sample_rate, lambda wave_N: parts.semantic.tokens(wave_N[None])),
-        "mulan": meaning.Reader(parts.mulan.config.sample_rate, functools.partial(heard_as, parts.mulan)),
-    }
-    if parts.melody:
-        tunes = parts.melody
-        readers["melody"] = meaning.Reader(
-            tunes.config.sample_rate, lambda wave_N: tunes.quantise(tunes.embed(wave_N, meaning.MELODY_EVERY)).T
-        )
-    longest = round(LONGEST_SECONDS * parts.codec.config.sample_rate)
-    mono = (
-        part
-        for wave_N, record in waves
-        for part in wave_N[: round(len(wave_N) * body(record))].split(longest)
-        if len(part) > parts.codec.config.sample_rate // 10
-    )
-    return meaning.meaning_shard(mono, parts.codec.config.sample_rate, readers, resampled)
-
-
-def heard_as(mulan: MuLan, wave_N: Tensor) -> Tensor:
-    """MuLan's tokens of a window every ``MULAN_HOP`` seconds: (K, W)."""
-    window, hop = mulan.config.window, round(MULAN_HOP * mulan.config.sample_rate)
-    starts = range(0, max(len(wave_N) - window, 0) + 1, hop)
-    heard_WD = torch.stack([mulan.embed_blocks([wave_N[start : start + window]]) for start in starts])
-    return mulan.quantise(heard_WD).T
-
-
-def resampled(wave_N: Tensor, rate: int, wanted: int) -> Tensor:
-    return torch.from_numpy(resample(wave_N[None].numpy(), rate, wanted)[0])
+    return front(recipe.mulan, recipe.w2vbert, recipe.codec, recipe.melody)
 
 
 def sampler(
@@ -324,7 +258,8 @@ def batch_of(
     longest = sorted(min(p.codes_KT.shape[1], p.semantic_KT.shape[1] * ratio) for p in found)[-count:][0]
     frames = min(frames, longest) // ratio * ratio
     starts, rate = melody_starts(frames / whole.coarse.writes.rate), whole.semantic.writes.rate
-    crops = [one for p in found if (one := meaning.crop(p, frames, ratio, choose, starts, rate))][:count]
+    tune_rate = next((s.rate for s in whole.semantic.reads if s.name == "melody" and s.rate > 1), 0.0)
+    crops = [one for p in found if (one := meaning.crop(p, frames, ratio, choose, starts, rate, tune_rate))][:count]
     told_B = torch.rand(len(crops), generator=choose) >= config.condition_dropout
     coarse = whole.coarse.writes.levels
     tokens = {

@@ -1,16 +1,40 @@
-"""Begin a stage of MusicLM with what a MusicGen has learnt of music.
+"""Begin a stage of MusicLM as that of another model, or with what a MusicGen has learnt of music.
 
-What reads text stays behind: without a text its cross-attention adds nothing, so the rest is the MusicGen that was
-trained to go on untold.
+What reads text stays behind in a MusicGen: without a text its cross-attention adds nothing, so the rest is the one that
+was trained to go on untold.
 """
+
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from toccata.errors import InputError
 from toccata.models.musicgen.network import MusicGenNetwork
+from toccata.models.musiclm.config import StageConfig
 from toccata.models.musiclm.network import StageNetwork
+from toccata.models.musiclm.pipeline import load_networks
 
 FIRST_HEARD = 0.5  # of what is read, beside codes of unit size: at a tenth it was still not listened to after 250 steps
+
+
+def as_stage(network: StageNetwork, stage: str, start: Path, tokens: str, melodies: bool) -> None:
+    """Begin as that ``stage`` of the MusicLM in ``start``, which learnt the same ``tokens``.
+
+    Where this one is told ``melodies``, that one may not have been.
+
+    Raises ``InputError`` where it learnt others, or is built otherwise.
+    """
+    card, _, known = load_networks(start)
+    if not tokens.startswith(card.get("tokens", "?")):  # a melody encoder may be new
+        raise InputError(f"the stages in {start} have learnt other encoders' tokens; give those encoders")
+    if stage not in known or _but_for_melodies(known[stage].config) != _but_for_melodies(network.config):
+        raise InputError(f"{start} has no {stage} stage like this one; leave start out")
+    network.begin_as(known[stage], {"melody"} if melodies and not card.get("melody") else set())
+
+
+def _but_for_melodies(config: StageConfig) -> StageConfig:
+    return replace(config, reads=tuple(stream for stream in config.reads if stream.name != "melody"))
 
 
 @torch.no_grad()

@@ -16,7 +16,14 @@ from toccata.encoders.towers import text_tower
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError, WeightsError
 from toccata.models.musiclm import pipeline
-from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts, without_semantic
+from toccata.models.musiclm.config import (
+    MusicLMConfig,
+    StageConfig,
+    Stream,
+    melody_starts,
+    tune_starts,
+    without_semantic,
+)
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.writing import Stage
 from toccata.prompt import Prompt
@@ -67,7 +74,7 @@ def tunes():
     torch.manual_seed(1)
     small = replace(
         melodies.mini(), width=32, layers=1, heads=2, head_width=8, inner=32, embedding=16, bands=24, per_octave=4,
-        n_fft=512, hop=1600, window_seconds=1.0, levels=3, vocabulary=8,
+        n_fft=512, hop=1600, window_seconds=1.0, levels=3, vocabulary=8, back=0,
     )  # fmt: skip
     encoder = melodies.MelodyEncoder(small).eval()
     rising = torch.sin(2 * torch.pi * (100 * 2 ** (torch.arange(10 * 16_000) / 32_000)).cumsum(0) / 16_000)
@@ -207,17 +214,19 @@ def test_a_melody_is_heard_and_streams_as_it_is_made_whole(model):
 
 def test_a_melody_goes_round_and_round(model):
     tune_N = model._tune(tune_of(200, 800, 400))
-    codes_BKT = model.tokens_of_melody(tune_N, [0.0, 1.0, 3.0, -2.0])
-    assert codes_BKT.shape == (1, 3, 4)
-    assert torch.equal(codes_BKT[..., 0], codes_BKT[..., 2])
-    assert torch.equal(codes_BKT[..., 1], codes_BKT[..., 3])
-    assert model.tokens_of_melody(model._tune(tune_of(300, seconds=0.6)), [0.2]).shape == (1, 3, 1)
+    codes = [model.tokens_of_melody(tune_N, first, 10.0) for first in (0.0, 3.0, -6.0)]
+    assert codes[0].shape == (1, 3, 3)
+    assert torch.equal(codes[0], codes[1])
+    assert torch.equal(codes[0], codes[2])
+    assert model.tokens_of_melody(model._tune(tune_of(300, seconds=0.6)), 0.2, 1.0).shape == (1, 3, 1)
 
 
 def test_windows_of_a_melody_lie_three_seconds_apart_in_each_ten():
     assert melody_starts(10.0) == [0, 3, 6]
     assert melody_starts(30.0) == [0, 3, 6, 10, 13, 16, 20, 23, 26]
-    assert melody_starts(0.5) == [0]
+    assert melody_starts(0.5) == tune_starts(0.5) == [0]
+    assert tune_starts(10.0) == [0, 3, 6]
+    assert tune_starts(12.0) == [0, 3, 6, 8]
     assert [len(melody_starts(seconds)) for seconds in (4.0, 6.9, 7.0, 9.9)] == [1, 1, 2, 2]
 
 

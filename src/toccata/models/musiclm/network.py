@@ -15,6 +15,7 @@ from toccata.nn.codebooks import delay, interleave, steps_of
 from toccata.nn.transformer import Block, Blocks
 
 Codes = Mapping[str, Tensor]
+NEW_SHARE = 0.1
 
 
 def in_line(codes_BKT: Tensor) -> Tensor:
@@ -84,13 +85,24 @@ class StageNetwork(nn.Module):
 
     @torch.no_grad()
     def begin_as(self, other: "StageNetwork", new: Set[str] = frozenset()) -> None:
-        """Take the weights of another network of this configuration, but for the tokens of streams ``new`` to it."""
-        own = self.embedding.weight.clone()
-        self.load_state_dict(other.state_dict())
-        for stream in self.config.reads:
+        """Take the weights of another network of this configuration, but for the tokens of streams ``new`` to it.
+
+        Those nearly begin as the token that says that nothing is told of their stream; in ``other`` there may be more
+        or fewer of them.
+        """
+        known, own = other.embedding.weight, self.embedding.weight.clone()
+        for stream in (*self.config.reads, self.config.writes):
+            rows = slice(self.starts[stream.name], self.starts[stream.name] + stream.rows)
             if stream.name in new:
-                rows = slice(self.starts[stream.name], self.starts[stream.name] + stream.rows)
-                self.embedding.weight[rows] = own[rows]
+                own[rows] = known[other.untold[stream.name]] + NEW_SHARE * own[rows]
+            else:
+                own[rows] = known[other.starts[stream.name] :][: stream.rows]
+        for mine, its in (
+            (self.begin, other.begin),
+            *((self.untold[name], other.untold[name]) for name in self.untold),
+        ):
+            own[mine] = known[its]
+        self.load_state_dict({**other.state_dict(), "embedding.weight": own})
 
     def line(self, codes_BKT: Tensor, stream: Stream) -> Tensor:
         """A stream's codes as rows of the embedding: (B, S)."""

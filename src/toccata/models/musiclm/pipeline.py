@@ -4,7 +4,7 @@ Shapes: B windows, C channels, K levels, T frames, N samples.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from toccata.encoders.semantic import SemanticTokens, load_semantic
 from toccata.engines.threads import SMALL
 from toccata.engines.torch_decoder import lay_out
 from toccata.errors import InputError, WeightsError
-from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts
+from toccata.models.musiclm.config import MusicLMConfig, StageConfig, Stream, melody_starts, tune_starts
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.writing import Stage, drawn_from, written
 from toccata.models.streaming import Streaming
@@ -66,8 +66,7 @@ class MusicLM(Streaming):
         """Music of exactly ``seconds`` as it is made; the parts join without a seam to what ``generate`` returns.
 
         ``options``: guidance, temperature (it scales each stage's own), top_k, top_p as in ``GenerateOptions``; melody,
-        a sound file or a clip whose tune the music takes up, again and again, in a key of its own; and progress, a
-        callable.
+        a sound file or a clip whose tune the music takes up, again and again; and progress, a callable.
         """
         return self._stream(Prompt.of(prompt), None, seconds, seed, **options)
 
@@ -141,12 +140,19 @@ class MusicLM(Streaming):
         tune_1N = checked_tune(samples_CN, rate)[None]
         return torch.from_numpy(resample.resample(tune_1N, rate, self.melody.config.sample_rate)[0])
 
-    def tokens_of_melody(self, tune_N: Tensor, starts: Sequence[float]) -> Tensor:
-        """codes_BKT of the windows of a tune that begin at these seconds; it is heard again and again."""
+    def tokens_of_melody(self, tune_N: Tensor, first: float, seconds: float) -> Tensor:
+        """codes_BKT of so many seconds of a melody from second ``first`` on; it is heard again and again.
+
+        Of three windows every 10 seconds, or, where the encoder gives the tune back, of its frames.
+        """
         assert self.melody is not None
         config = self.melody.config
+        if config.back:
+            starts = [first + start for start in tune_starts(seconds, config.window_seconds)]
+            return self.melody.tune(tune_N, starts)[None, None]
         window_N = torch.arange(round(config.window_seconds * config.sample_rate))
-        cuts = [tune_N[(window_N + round(start * config.sample_rate)) % len(tune_N)] for start in starts]
+        begins = [round((first + start) * config.sample_rate) for start in melody_starts(seconds)]
+        cuts = [tune_N[(window_N + begin) % len(tune_N)] for begin in begins]
         return self.melody.quantise(torch.cat([self.melody.embed(cut_N) for cut_N in cuts])).T[None]
 
 
@@ -228,8 +234,8 @@ class Writer:
             read = {"mulan": self._mulan((made + 0.5) / rate)}  # a change may lie between two tokens
             if self.tune_N is not None:
                 first = (made - before_KT.shape[1] - self.begin) / rate
-                starts = melody_starts((until - made + before_KT.shape[1]) / rate)
-                read["melody"] = self.model.tokens_of_melody(self.tune_N, [first + start for start in starts])
+                seconds = (until - made + before_KT.shape[1]) / rate
+                read["melody"] = self.model.tokens_of_melody(self.tune_N, first, seconds)
             chance = [drawn_from(self.seed, SEMANTIC, made)]
             for frame_BK in self.semantic.write(read, before_KT[None], until - made, chance, self.away):
                 self.semantic_KT = torch.cat([self.semantic_KT, frame_BK.T], dim=1)
