@@ -44,6 +44,7 @@ class Model:
 KNOWN = (
     Model("musicgen-mini", "musicgen", "Apache-2.0"),
     Model("musiclm-mini", "musiclm", "Apache-2.0"),
+    Model("autoencoder-mini", "autoencoder", "Apache-2.0"),
     Model("melody-mini", "melody", "Apache-2.0"),
     Model("mulan-mini", "mulan", "Apache-2.0"),
     Model("soundstream-mini", "soundstream", "Apache-2.0"),

@@ -30,7 +30,7 @@ from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, wa
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
-from toccata.weights.parts import adopt
+from toccata.weights.parts import BUNDLED, adopt
 
 PRESETS = {"mini": mini, "first": first}
 HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
@@ -40,7 +40,7 @@ HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
 class StableAudioRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
-    ``codec`` is an autoencoder's folder; it is copied beside the model. ``text`` reads the captions: text-mini, a
+    ``codec`` is an autoencoder's folder; one that is not part of toccata is copied beside the model. ``text`` reads the captions: text-mini, a
     folder with a T5 or a CLAP (copied too), or a public model's name. ``from_start`` of the crops begin with their
     piece. Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start, and
     one more every ``steps_per_shard`` steps.
@@ -48,7 +48,7 @@ class StableAudioRecipe:
 
     out: Path = Path("runs/stable-audio")
     latents: Path = Path("runs/latents")
-    codec: Path = Path("runs/autoencoder/codec")
+    codec: Path = BUNDLED / "autoencoder-mini"
     text: str = "text-mini"
     preset: str = "mini"
     steps: int = 20_000
