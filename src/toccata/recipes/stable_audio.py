@@ -40,10 +40,10 @@ HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
 class StableAudioRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
-    ``codec`` is an autoencoder's folder; one that is not part of toccata is copied beside the model. ``text`` reads the captions: text-mini, a
-    folder with a T5 or a CLAP (copied too), or a public model's name. ``from_start`` of the crops begin with their
-    piece. Pieces are drawn from the newest ``shards_in_memory`` shards; there are ``first_shards`` at the start, and
-    one more every ``steps_per_shard`` steps.
+    ``codec`` is an autoencoder's folder; one that is not part of toccata is copied beside the model. ``text`` reads the
+    captions: text-mini, a folder with a T5 or a CLAP (copied too), or a public model's name. ``from_start`` of the
+    crops begin with their piece. Pieces are drawn from the newest ``shards_in_memory`` shards; there are
+    ``first_shards`` at the start, and one more every ``steps_per_shard`` steps.
     """
 
     out: Path = Path("runs/stable-audio")
