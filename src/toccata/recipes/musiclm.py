@@ -30,7 +30,7 @@ from toccata.models.musiclm.pipeline import save_musiclm
 from toccata.recipes import melody as melody_recipe
 from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
 from toccata.recipes.musiclm_parts import Parts, front, parts_at
-from toccata.recipes.musiclm_start import as_stage, take_over
+from toccata.recipes.musiclm_start import as_stage, hear_tunes, take_over
 from toccata.training.cpu import settle
 from toccata.training.log import StepLog
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
@@ -44,6 +44,7 @@ from toccata.weights.parts import BUNDLED, adopt, find_part
 PRESETS = {"mini": mini, "full": full}
 STAGES = ("semantic", "coarse", "fine")
 SHORTEST = 0.05
+TUNE_SHARDS = 4
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class MusicLMRecipe(MusicRecipe):
     Captions are never read. ``stage`` is semantic, coarse or fine; when all three are there, they are joined to a model
     in ``out``/model. Where ``semantic`` is false there is no semantic stage, and the coarse one reads no tokens of it:
     the paper's ablation. ``mulan`` and ``w2vbert`` are folders of trained encoders, ``codec`` one of a SoundStream
-    codec (None: soundstream-mini). Tokens are computed once and kept under ``tokens``. A ``short_share`` of the steps
-    hear shorter crops, as the last windows of a clip are. A fresh stage begins as that of the MusicLM in the folder
-    ``start``, or with what the MusicGen there has learnt, but for what reads text; see ``recipes.musiclm_start``.
+    codec (None: soundstream-mini). Tokens are computed once and kept under ``tokens``. The learning rate rises for
+    ``warmup`` steps. A ``short_share`` of the steps hear shorter crops, as the last windows of a clip are. A fresh
+    stage begins as that of the MusicLM in the folder ``start``, or with what the MusicGen there has learnt, but for
+    what reads text; see ``recipes.musiclm_start``.
 
     The stage melody trains the encoder of melodies instead, by ``recipes.melody``, in ``out``/melody; ``start`` is then
     an encoder's folder, and ``back`` weighs how well vectors give the tune back. With its model as ``melody`` (for all
@@ -72,6 +74,7 @@ class MusicLMRecipe(MusicRecipe):
     semantic: bool = True
     steps: int = 5000
     steps_per_shard: int = 16
+    warmup: int = 200
     short_share: float = 0.3
     melody_share: float = 0.5
     back: float = 1.0
@@ -107,9 +110,13 @@ def train(recipe: MusicLMRecipe) -> None:
     if recipe.start:
         begin_as(network, recipe, recipe.start)
     source = shards_of(replace(recipe, mels=recipe.tokens), front_of(recipe), captioned=False)
+    path = recipe.out / f"{recipe.stage}.safetensors"
+    known = recipe.start is not None and "melody" in checkpoint.read_config(recipe.start)
+    if recipe.stage == "semantic" and parts.melody and parts.melody.config.back and not (known or path.exists()):
+        shards = range(min(TUNE_SHARDS, recipe.first_shards))
+        hear_tunes(network, (piece for index in shards for piece in meaning.pieces(source.train.read(index))))
     ema = EMA(network, recipe.ema)
     optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
-    path = recipe.out / f"{recipe.stage}.safetensors"
     check_tokens(recipe)
     step = resume(path, network, ema, optimisers)
     print(f"musiclm-{recipe.preset}, {recipe.stage}: {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M "
@@ -125,7 +132,7 @@ def train(recipe: MusicLMRecipe) -> None:
             loss, by_level_K = code_loss(network, draw(step), recipe.device)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimisers.step(warmup_stable_decay(step, recipe.steps, 200, recipe.decay))
+            optimisers.step(warmup_stable_decay(step, recipe.steps, recipe.warmup, recipe.decay))
             ema.update(network)
             step += 1
             if log.due(step):

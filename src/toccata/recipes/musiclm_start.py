@@ -4,17 +4,20 @@ What reads text stays behind in a MusicGen: without a text its cross-attention a
 was trained to go on untold.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from toccata.data.meaning import MeaningPiece
 from toccata.errors import InputError
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musiclm.config import StageConfig
 from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.pipeline import load_networks
 
+TUNE_HEARD = 1.5
 FIRST_HEARD = 0.5  # of what is read, beside codes of unit size: at a tenth it was still not listened to after 250 steps
 
 
@@ -31,6 +34,31 @@ def as_stage(network: StageNetwork, stage: str, start: Path, tokens: str, melodi
     if stage not in known or _but_for_melodies(known[stage].config) != _but_for_melodies(network.config):
         raise InputError(f"{start} has no {stage} stage like this one; leave start out")
     network.begin_as(known[stage], {"melody"} if melodies and not card.get("melody") else set())
+
+
+@torch.no_grad()
+def hear_tunes(network: StageNetwork, found: Iterable[MeaningPiece]) -> None:
+    """Let each token of a tune begin as the mean of the semantic tokens that sound with it, of these pieces.
+
+    The stage then hears at once which pitch is meant: music costs it more with another's tune before it has learnt
+    anything, where it did not listen to random vectors after 250 steps.
+    """
+    config = network.config
+    tune = next(stream for stream in config.reads if stream.name == "melody")
+    counts_MV = torch.zeros(tune.vocabulary, config.writes.vocabulary)
+    for piece in found:
+        assert piece.melody_KW is not None
+        place_T = (torch.arange(piece.semantic_KT.shape[1]) * tune.rate / config.writes.rate).long()
+        heard_T = piece.melody_KW[0, place_T.clamp(max=piece.melody_KW.shape[1] - 1)].long()
+        pairs_T = heard_T * config.writes.vocabulary + piece.semantic_KT[0].long()
+        counts_MV += pairs_T.bincount(minlength=counts_MV.numel()).view_as(counts_MV)
+    table, first = network.embedding.weight, network.starts[config.writes.name]
+    known_VD = table[first : first + config.writes.rows]
+    counts_MV = counts_MV.to(known_VD)
+    means_MD = counts_MV @ known_VD / counts_MV.sum(1, keepdim=True).clamp(min=1)
+    apart_MD = means_MD - counts_MV.sum(0) @ known_VD / counts_MV.sum()
+    first = network.starts[tune.name]
+    table[first : first + tune.rows] = table[network.untold[tune.name]] + TUNE_HEARD * apart_MD
 
 
 def _but_for_melodies(config: StageConfig) -> StageConfig:

@@ -15,7 +15,7 @@ from toccata.nn.codebooks import delay, interleave, steps_of
 from toccata.nn.transformer import Block, Blocks
 
 Codes = Mapping[str, Tensor]
-NEW_SHARE = 0.1
+NEW_SHARE = 0.5
 
 
 def in_line(codes_BKT: Tensor) -> Tensor:
@@ -87,8 +87,8 @@ class StageNetwork(nn.Module):
     def begin_as(self, other: "StageNetwork", new: Set[str] = frozenset()) -> None:
         """Take the weights of another network of this configuration, but for the tokens of streams ``new`` to it.
 
-        Those nearly begin as the token that says that nothing is told of their stream; in ``other`` there may be more
-        or fewer of them.
+        Those begin near the token that says that nothing is told of their stream; in ``other`` there may be more or
+        fewer of them.
         """
         known, own = other.embedding.weight, self.embedding.weight.clone()
         for stream in (*self.config.reads, self.config.writes):
