@@ -16,9 +16,11 @@ from toccata.encoders.towers import text_tower
 from toccata.encoders.words import WordsConfig
 from toccata.errors import InputError
 from toccata.models.musiclm.config import Stream, mini
+from toccata.models.musiclm.network import StageNetwork
 from toccata.models.musiclm.pipeline import load_pipeline
 from toccata.recipes import melody as melody_recipe
 from toccata.recipes import music, musiclm, musiclm_parts
+from toccata.recipes.musiclm_start import hear_tunes
 from toccata.training.state import load_state
 from toccata.weights import checkpoint
 from toccata.weights.compact import expand
@@ -190,6 +192,20 @@ def test_a_tune_that_is_given_back_is_told_frame_by_frame(unrolled):
     hum = model.generate("slow piano", 1.0, seed=1)
     assert model.generate("slow piano", 1.0, seed=1, melody=hum).samples.shape == (1, 24000)
     assert model.tokens_of_melody(model._tune(hum), 0.3, 4.5).shape == (1, 1, 45)
+
+
+def test_tokens_of_a_tune_begin_as_the_semantic_tokens_that_sound_with_them():
+    config = replace(mini().semantic, reads=(Stream("melody", 1, 3, 12.5),), writes=Stream("semantic", 1, 6, 25.0),
+                     width=16, layers=1, heads=2, inner=16)  # fmt: skip
+    torch.manual_seed(0)
+    network = StageNetwork(config)
+    tune_T = torch.tensor([0, 1, 2] * 20)
+    piece = meaning.MeaningPiece(tune_T[None], (2 * tune_T).repeat_interleave(2)[None], tune_T[None], tune_T[None])
+    hear_tunes(network, [piece])
+    rows_MD = network.embedding.weight[:3] - network.embedding.weight[network.untold["melody"]]
+    known_MD = network.embedding.weight[[3, 5, 7]]
+    apart_MD = known_MD - known_MD.mean(0)
+    assert torch.nn.functional.cosine_similarity(rows_MD, apart_MD).min() > 0.999
 
 
 def test_crops_are_told_the_tune_of_their_own_frames():
