@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from toccata.codecs.soundstream import codes_hash
 from toccata.data import meaning
 from toccata.data.shards import Shard, made_ahead
-from toccata.encoders.melody import SEMITONES, MelodyConfig
+from toccata.encoders.melody import SEMITONES, MelodyConfig, MelodyEncoder
 from toccata.errors import InputError
 from toccata.models.musicgen.pipeline import load_network
 from toccata.models.musiclm.config import (
@@ -30,7 +30,7 @@ from toccata.models.musiclm.pipeline import save_musiclm
 from toccata.recipes import melody as melody_recipe
 from toccata.recipes.music import Front, MusicRecipe, Source, newest_shard, shards_of
 from toccata.recipes.musiclm_parts import Parts, front, parts_at
-from toccata.recipes.musiclm_start import as_stage, hear_tunes, take_over
+from toccata.recipes.musiclm_start import as_stage, hear_as, hear_tunes, take_over
 from toccata.training.cpu import settle
 from toccata.training.log import StepLog
 from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, warmup_stable_decay
@@ -60,7 +60,8 @@ class MusicLMRecipe(MusicRecipe):
 
     The stage melody trains the encoder of melodies instead, by ``recipes.melody``, in ``out``/melody; ``start`` is then
     an encoder's folder, and ``back`` weighs how well vectors give the tune back. With its model as ``melody`` (for all
-    three stages) the semantic stage is told in ``melody_share`` of the steps what melody it writes.
+    three stages) those that read melodies are told in ``melody_share`` of the steps what melody they write. The coarse
+    stage may begin to hear them as the MusicGen in the folder ``tunes`` does.
     """
 
     out: Path = Path("runs/musiclm")
@@ -77,6 +78,7 @@ class MusicLMRecipe(MusicRecipe):
     warmup: int = 200
     short_share: float = 0.3
     melody_share: float = 0.5
+    tunes: Path | None = None
     back: float = 1.0
 
 
@@ -112,9 +114,8 @@ def train(recipe: MusicLMRecipe) -> None:
     source = shards_of(replace(recipe, mels=recipe.tokens), front_of(recipe), captioned=False)
     path = recipe.out / f"{recipe.stage}.safetensors"
     known = recipe.start is not None and "melody" in checkpoint.read_config(recipe.start)
-    if recipe.stage == "semantic" and parts.melody and parts.melody.config.back and not (known or path.exists()):
-        shards = range(min(TUNE_SHARDS, recipe.first_shards))
-        hear_tunes(network, (piece for index in shards for piece in meaning.pieces(source.train.read(index))))
+    if parts.melody and parts.melody.config.back and not (known or path.exists()):
+        begin_with_tunes(network, recipe, parts.melody, source)
     ema = EMA(network, recipe.ema)
     optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
     check_tokens(recipe)
@@ -214,11 +215,21 @@ def codebooks(parts: Parts, whole: MusicLMConfig) -> dict[str, Tensor]:
 def begin_as(network: StageNetwork, recipe: MusicLMRecipe, start: Path) -> None:
     """Begin the stage as that of the MusicLM in ``start``, or with the MusicGen that is there."""
     if checkpoint.read_config(start).get("family") == "musiclm":
-        as_stage(network, recipe.stage, start, front_of(recipe).name, recipe.melody is not None)
+        told = recipe.melody_share > 0
+        as_stage(network, recipe.stage, start, front_of(recipe).name, recipe.melody is not None, told)
         return
     card, trained = load_network(start)
     same_codec = codes_hash(find_part(start, card, "codec")) == codes_hash(recipe.codec)
     take_over(network, trained.to(network.heads.weight.device), same_codec and recipe.stage == "coarse")
+
+
+def begin_with_tunes(network: StageNetwork, recipe: MusicLMRecipe, melody: MelodyEncoder, source: Source) -> None:
+    """Let the tokens of tunes, which are new to the stage, begin as something that it knows."""
+    if recipe.stage == "coarse" and recipe.tunes:
+        hear_as(network, load_network(recipe.tunes)[1].to(network.heads.weight.device), melody.config.low)
+    elif recipe.stage == "semantic" and recipe.melody_share:
+        shards = range(min(TUNE_SHARDS, recipe.first_shards))
+        hear_tunes(network, (piece for index in shards for piece in meaning.pieces(source.train.read(index))))
 
 
 def front_of(recipe: MusicLMRecipe) -> Front:
@@ -316,11 +327,22 @@ def judge(network: StageNetwork, recipe: MusicLMRecipe, whole: MusicLMConfig, so
     print("held out, condition: " + ", ".join(f"{name} {cost:.3f}" for name, cost in costs.items()), flush=True)
 
 
+def steps_before(recipe: MusicLMRecipe) -> int:
+    """How many steps the stage had behind it when it began: those of the MusicLM that it began as."""
+    said = checkpoint.read_config(recipe.start) if recipe.start else {}
+    return said["steps"][recipe.stage] if said.get("family") == "musiclm" else 0
+
+
 def publish(recipe: MusicLMRecipe, whole: MusicLMConfig, network: StageNetwork, step: int) -> None:
     """Write the stage; where all three are there, the model, with the parts that it names inside it."""
     crop_seconds = network.config.seconds * (1 - recipe.short_share * (1 - SHORTEST) / 2)  # on average
     heard = round(step * recipe.batch * crop_seconds / 3600, 1)
-    card = {"steps": step, "hours_heard": heard, "tokens": front_of(recipe).name, **provenance(recipe.device)}
+    card = {
+        "steps": step + steps_before(recipe),
+        "hours_heard": heard,
+        "tokens": front_of(recipe).name,
+        **provenance(recipe.device),
+    }
     checkpoint.save(recipe.out / recipe.stage, {"family": "musiclm-stage", **card}, compact(network.state_dict()))
     if not all((recipe.out / name / "config.json").is_file() for name in whole.stages):
         return

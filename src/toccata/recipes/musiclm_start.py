@@ -4,6 +4,7 @@ What reads text stays behind in a MusicGen: without a text its cross-attention a
 was trained to go on untold.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,29 +12,50 @@ from pathlib import Path
 import torch
 
 from toccata.data.meaning import MeaningPiece
+from toccata.encoders.melody import SEMITONES
 from toccata.errors import InputError
 from toccata.models.musicgen.network import MusicGenNetwork
 from toccata.models.musiclm.config import StageConfig
-from toccata.models.musiclm.network import StageNetwork
+from toccata.models.musiclm.network import NEW_HEARD, StageNetwork
 from toccata.models.musiclm.pipeline import load_networks
 
 TUNE_HEARD = 1.5
+MELODY_HEARD = 3.0  # of its size in the MusicGen, for semantic tokens, which know no melody, speak beside it
+C0 = 440 * 2**-4.75
 FIRST_HEARD = 0.5  # of what is read, beside codes of unit size: at a tenth it was still not listened to after 250 steps
 
 
-def as_stage(network: StageNetwork, stage: str, start: Path, tokens: str, melodies: bool) -> None:
+def as_stage(network: StageNetwork, stage: str, start: Path, tokens: str, melodies: bool, told: bool) -> None:
     """Begin as that ``stage`` of the MusicLM in ``start``, which learnt the same ``tokens``.
 
-    Where this one is told ``melodies``, that one may not have been.
-
-    Raises ``InputError`` where it learnt others, or is built otherwise.
+    Where this one is told ``melodies``, that one may not have been; where it is ``told`` none in training, all of them
+    say as much as none. Raises ``InputError`` where it learnt others, or is built otherwise.
     """
     card, _, known = load_networks(start)
     if not tokens.startswith(card.get("tokens", "?")):  # a melody encoder may be new
         raise InputError(f"the stages in {start} have learnt other encoders' tokens; give those encoders")
     if stage not in known or _but_for_melodies(known[stage].config) != _but_for_melodies(network.config):
         raise InputError(f"{start} has no {stage} stage like this one; leave start out")
-    network.begin_as(known[stage], {"melody"} if melodies and not card.get("melody") else set())
+    new = {"melody"} if melodies and not card.get("melody") else set()
+    network.begin_as(known[stage], new, NEW_HEARD if told else 0.0)
+
+
+@torch.no_grad()
+def hear_as(network: StageNetwork, trained: MusicGenNetwork, low: float) -> None:
+    """Let a tune's tokens, semitones above ``low`` Hz, say what the MusicGen ``trained`` was told of its melodies.
+
+    Of a stage that writes the same codes from much the same weights: it then takes a tune up before it has learnt to.
+    Raises ``InputError`` where that MusicGen takes no melody, or not beside its codes.
+    """
+    told = trained.chroma_in
+    if told is None or told.in_features != SEMITONES + 1 or told.out_features != network.config.width:
+        raise InputError("the MusicGen whose melodies the stage is to hear takes none beside its codes; give another")
+    first, rest_D = network.starts["melody"], told.weight[:, SEMITONES]
+    lowest = round(SEMITONES * math.log2(low / C0))
+    for step in range(SEMITONES):
+        heard_D = rest_D + told.weight[:, (lowest + step) % SEMITONES]
+        network.embedding.weight[first + step] += MELODY_HEARD * heard_D
+    network.embedding.weight[first + SEMITONES] += MELODY_HEARD * rest_D
 
 
 @torch.no_grad()

@@ -120,7 +120,7 @@ def without_semantic(config: MusicLMConfig) -> MusicLMConfig:
 
 
 def mini() -> MusicLMConfig:
-    """musiclm-mini: on soundstream-mini's 25 frames a second, with guidance."""
+    """musiclm-mini: on soundstream-mini's 25 frames a second, with guidance; the coarse stage is told melodies too."""
     of, sizes = streams(rate=25.0), full()
     small = {
         "gated": False,
@@ -134,6 +134,14 @@ def mini() -> MusicLMConfig:
     led = {"condition_dropout": 0.1, "guidance": 3.0}
     return MusicLMConfig(
         semantic=replace(sizes.semantic, layers=6, **small, **led),
-        coarse=replace(sizes.coarse, writes=of["coarse"], temperature=(1.0, 0.8, 0.65, 0.5), layers=8, **small, **led),
+        coarse=replace(
+            sizes.coarse,
+            reads=(of["mulan"], of["melody"], of["semantic"]),
+            writes=of["coarse"],
+            temperature=(1.0, 0.8, 0.65, 0.5),
+            layers=8,
+            **small,
+            **led,
+        ),
         fine=replace(sizes.fine, reads=(of["coarse"],), writes=of["fine"], layers=4, **small),
     )

@@ -15,7 +15,7 @@ from toccata.nn.codebooks import delay, interleave, steps_of
 from toccata.nn.transformer import Block, Blocks
 
 Codes = Mapping[str, Tensor]
-NEW_SHARE = 0.5
+NEW_HEARD = 0.5
 
 
 def in_line(codes_BKT: Tensor) -> Tensor:
@@ -36,7 +36,8 @@ class StageNetwork(nn.Module):
             rows += stream.rows
         self.begin, rows = rows, rows + 1
         # One more token for each stream that can be left untold.
-        self.untold = {stream.name: rows + i for i, stream in enumerate(config.reads) if stream.name in config.told}
+        told = [stream.name for stream in config.reads if stream.name in config.told]
+        self.untold = {name: rows + i for i, name in enumerate(told)}
         self.embedding = nn.Embedding(rows + len(self.untold), config.width)
         self.blocks = Blocks(
             Block(config.width, config.heads, config.inner, cross=False, dropout=config.dropout, gated=config.gated)
@@ -84,24 +85,22 @@ class StageNetwork(nn.Module):
             self.embedding.weight[first : first + stream.rows] = rows_KVD.flatten(0, 1)
 
     @torch.no_grad()
-    def begin_as(self, other: "StageNetwork", new: Set[str] = frozenset()) -> None:
+    def begin_as(self, other: "StageNetwork", new: Set[str] = frozenset(), heard: float = NEW_HEARD) -> None:
         """Take the weights of another network of this configuration, but for the tokens of streams ``new`` to it.
 
-        Those begin near the token that says that nothing is told of their stream; in ``other`` there may be more or
-        fewer of them.
+        Those begin around the token that says that nothing is told of their stream, ``heard`` of their size away from
+        it; in ``other`` there may be more or fewer of them, or none, where that token is silent.
         """
         known, own = other.embedding.weight, self.embedding.weight.clone()
+        for name, row in self.untold.items():
+            own[row] = known[other.untold[name]] if name in other.untold else 0.0
         for stream in (*self.config.reads, self.config.writes):
             rows = slice(self.starts[stream.name], self.starts[stream.name] + stream.rows)
             if stream.name in new:
-                own[rows] = known[other.untold[stream.name]] + NEW_SHARE * own[rows]
+                own[rows] = own[self.untold[stream.name]] + heard * own[rows]
             else:
                 own[rows] = known[other.starts[stream.name] :][: stream.rows]
-        for mine, its in (
-            (self.begin, other.begin),
-            *((self.untold[name], other.untold[name]) for name in self.untold),
-        ):
-            own[mine] = known[its]
+        own[self.begin] = known[other.begin]
         self.load_state_dict({**other.state_dict(), "embedding.weight": own})
 
     def line(self, codes_BKT: Tensor, stream: Stream) -> Tensor:

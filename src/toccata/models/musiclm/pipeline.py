@@ -182,7 +182,7 @@ class Writer:
         self.away = None if negative is None else {"mulan": model.tokens_of_text(negative)}
         if before_1N is not None:
             self._hear(before_1N)
-        self.begin = self.semantic_KT.shape[1]  # where the new music does, and the melody with it
+        self.begin = self.coarse_KT.shape[1] // self.ratio  # where the new music does, and the melody with it
 
     def _hear(self, before_1N: np.ndarray) -> None:
         """Tokens of the end of the sound to go on from, so many seconds as long pieces overlap."""
@@ -232,10 +232,7 @@ class Writer:
                 [frames, made + self.semantic.window - before_KT.shape[1], *(at for at in changes if at > made)]
             )
             read = {"mulan": self._mulan((made + 0.5) / rate)}  # a change may lie between two tokens
-            if self.tune_N is not None:
-                first = (made - before_KT.shape[1] - self.begin) / rate
-                seconds = (until - made + before_KT.shape[1]) / rate
-                read["melody"] = self.model.tokens_of_melody(self.tune_N, first, seconds)
+            read |= self._tune(self.semantic, made - before_KT.shape[1], until)
             chance = [drawn_from(self.seed, SEMANTIC, made)]
             for frame_BK in self.semantic.write(read, before_KT[None], until - made, chance, self.away):
                 self.semantic_KT = torch.cat([self.semantic_KT, frame_BK.T], dim=1)
@@ -252,6 +249,7 @@ class Writer:
             while self.semantic_KT.shape[1] < tokens:
                 next(meaning)
             read["semantic"] = self.semantic_KT[None, :, first:tokens]
+        read |= self._tune(self.coarse, first, -(-last // self.ratio))
         before_BKT = self.coarse_KT[None, :, first * self.ratio :]
         chance = [drawn_from(self.seed, COARSE, made)]
         new_BKT = written(self.coarse, read, before_BKT, last - made, chance, self.away)
@@ -270,6 +268,13 @@ class Writer:
             chance = [drawn_from(self.seed, FINE, a) for a in group]
             new_BKT = written(self.fine, {"coarse": coarse_BKT}, nothing_BKT, coarse_BKT.shape[-1], chance)
             self.fine_KT = torch.cat([self.fine_KT, *new_BKT], dim=1)
+
+    def _tune(self, stage: Stage, first: int, until: int) -> dict[str, Tensor]:
+        """The melody from one semantic token up to another, where there is one and the stage reads melodies."""
+        if self.tune_N is None or all(stream.name != "melody" for stream in stage.network.config.reads):
+            return {}
+        rate = self.config.semantic.writes.rate
+        return {"melody": self.model.tokens_of_melody(self.tune_N, (first - self.begin) / rate, (until - first) / rate)}
 
     def _mulan(self, seconds: float) -> Tensor:
         """MuLan's tokens of the text that holds at ``seconds``; without a prompt, of the sound that was heard."""
