@@ -118,7 +118,7 @@ def train(recipe: MusicLMRecipe) -> None:
         begin_with_tunes(network, recipe, parts.melody, source)
     ema = EMA(network, recipe.ema)
     optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
-    check_tokens(recipe)
+    check_tokens(recipe, whole)
     step = resume(path, network, ema, optimisers)
     print(f"musiclm-{recipe.preset}, {recipe.stage}: {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M "
           f"parameters, from step {step} to {recipe.steps}", flush=True)  # fmt: skip
@@ -158,18 +158,19 @@ def of_melody(recipe: MusicLMRecipe) -> melody_recipe.MelodyRecipe:
     )
 
 
-def check_tokens(recipe: MusicLMRecipe) -> None:
+def check_tokens(recipe: MusicLMRecipe, whole: MusicLMConfig) -> None:
     """Raise ``InputError`` where a stage in ``recipe.out`` has learnt from other encoders' tokens.
 
-    Of melodies only the semantic one reads, so the others may have been trained before there was an encoder of them.
+    Those that read no melodies may have been trained before there was an encoder of them.
     """
     own = front_of(recipe).name.split("-")
-    for stage in STAGES:
+    for stage, config in whole.stages.items():
         card = recipe.out / stage
         if not (card / "config.json").is_file():
             continue
         learnt = checkpoint.read_config(card).get("tokens", "").split("-")
-        if learnt != own if stage == "semantic" else learnt[:4] != own[:4]:
+        tuneful = any(stream.name == "melody" for stream in config.reads)
+        if learnt != own if tuneful else learnt[:4] != own[:4]:
             raise InputError(f"{card} was trained on tokens of other encoders; choose another --out, or those encoders")
 
 
