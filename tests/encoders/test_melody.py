@@ -15,9 +15,11 @@ from toccata.encoders.melody import (
     mini,
     salience,
     save_melody,
+    semitones,
     turned,
 )
 from toccata.errors import InputError, WeightsError
+from toccata.weights.parts import BUNDLED
 
 RATE = 16_000
 
@@ -132,6 +134,28 @@ def test_what_was_saved_embeds_about_the_same(model, tmp_path):
     (tmp_path / "config.json").write_text(config.replace('"head_width"', '"hat_width"'))
     with pytest.raises(WeightsError, match="does not describe a melody encoder"):
         load_melody(tmp_path)
+
+
+def test_what_ships_gives_a_tune_back_in_the_key_that_it_is_in():
+    """The lowest band is a D, so an A is seven semitones above it."""
+    encoder = load_melody(BUNDLED / "melody-mini")
+    steps = (0, 4, 7, 5, 4, 2, 0, 7)
+    for key in (0, 5):
+        notes = [sum(0.5**i * tone(220 * (i + 1) * 2 ** ((key + step) / 12), 0.5) for i in range(4)) for step in steps]
+        tune_T = encoder.tune(torch.cat(notes), [0.0])
+        assert tune_T.shape == (64,)
+        asked_T = torch.tensor([(7 + key + step) % 12 for step in steps]).repeat_interleave(8)
+        assert (tune_T == asked_T).float().mean() > 0.6
+    with pytest.raises(InputError, match="one channel"):
+        encoder.tune(torch.zeros(0), [0.0])
+
+
+def test_the_likeliest_semitone_is_told_where_one_is_sure():
+    chance_TP = torch.zeros(3, 24)
+    chance_TP[0, 8] = 1.0
+    chance_TP[1, [1, 2, 3]] = torch.tensor([0.3, 0.4, 0.3])  # half semitones count for both their neighbours
+    chance_TP[2] = 1 / 24
+    assert semitones(chance_TP).tolist() == [4, 1, 12]
 
 
 @pytest.mark.parametrize("wave", [torch.zeros(0), torch.tensor([0.0, torch.nan]), torch.zeros(1, 9)])

@@ -163,10 +163,7 @@ class MelodyEncoder(nn.Module):
         Sound shorter than a window is repeated; what is left after the last whole window is not heard. Raises
         ``InputError`` where the sound is empty or not finite.
         """
-        if wave_N.ndim != 1 or not len(wave_N):
-            raise InputError("the melody is no sound of one channel; give its samples")
-        if not wave_N.isfinite().all():
-            raise InputError("the melody holds samples that are no numbers; record or export it again")
+        _check(wave_N)
         window = round(self.config.window_seconds * self.config.sample_rate)
         if len(wave_N) < window:
             wave_N = wave_N.repeat(-(-window // len(wave_N)))[:window]
@@ -188,11 +185,12 @@ class MelodyEncoder(nn.Module):
         is sure. The windows lie no further apart than they are long; sound is heard again and again. Raises as
         ``embed``.
         """
+        _check(wave_N)
         config = self.config
         size_N = torch.arange(round(config.window_seconds * config.sample_rate))
         cuts_WN = torch.stack([wave_N[(size_N + round(at * config.sample_rate)) % len(wave_N)] for at in starts])
-        chances_WTP, parts = [], self.mels(cuts_WN.to(self.device)).split(AT_ONCE)
-        for mel_WTM in parts:
+        chances_WTP: list[Tensor] = []
+        for mel_WTM in self.mels(cuts_WN.to(self.device)).split(AT_ONCE):
             seen_WTM, middle_W = self.see(mel_WTM)
             kept_WD = self.dequantise(self.quantise(self.vector(seen_WTM))).to(self.device)
             chance_WTP = self.give_back(kept_WD).softmax(-1)
@@ -212,6 +210,13 @@ class MelodyEncoder(nn.Module):
     def dequantise(self, codes_BK: Tensor) -> Tensor:
         """codes_BK, K of any number of first levels -> embeddings (B, D) of unit length; raises as ``quantise``."""
         return dequantise(self.quantiser, codes_BK, "this melody encoder")
+
+
+def _check(wave_N: Tensor) -> None:
+    if wave_N.ndim != 1 or not len(wave_N):
+        raise InputError("the melody is no sound of one channel; give its samples")
+    if not wave_N.isfinite().all():
+        raise InputError("the melody holds samples that are no numbers; record or export it again")
 
 
 def mels_of(wave_BN: Tensor, config: MelodyConfig) -> Tensor:
