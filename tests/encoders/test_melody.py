@@ -141,7 +141,8 @@ def test_what_ships_gives_a_tune_back_in_the_key_that_it_is_in():
     encoder = load_melody(BUNDLED / "melody-mini")
     steps = (0, 4, 7, 5, 4, 2, 0, 7)
     for key in (0, 5):
-        notes = [sum(0.5**i * tone(220 * (i + 1) * 2 ** ((key + step) / 12), 0.5) for i in range(4)) for step in steps]
+        partials = [[0.5**i * tone(220 * (i + 1) * 2 ** ((key + step) / 12), 0.5) for i in range(4)] for step in steps]
+        notes = [torch.stack(one).sum(0) for one in partials]
         tune_T = encoder.tune(torch.cat(notes), [0.0])
         assert tune_T.shape == (64,)
         asked_T = torch.tensor([(7 + key + step) % 12 for step in steps]).repeat_interleave(8)
