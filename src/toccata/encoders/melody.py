@@ -137,7 +137,7 @@ class MelodyEncoder(nn.Module):
         mean_B11, spread_B11 = mel_BTM.mean((1, 2), keepdim=True), mel_BTM.std((1, 2), keepdim=True)
         seen_BTM = (mel_BTM - mean_B11) / spread_B11.clamp(min=1e-3)
         if not self.config.per_octave:
-            return seen_BTM, torch.full((len(seen_BTM),), seen_BTM.shape[-1] // 2)
+            return seen_BTM, torch.full((len(seen_BTM),), seen_BTM.shape[-1] // 2, device=seen_BTM.device)
         share_BTM = salience(seen_BTM, self.config.per_octave)
         middle_B = median_band(share_BTM)
         return turned(share_BTM, middle_B), middle_B

@@ -277,6 +277,7 @@ def batch_of(
     longest = sorted(min(p.codes_KT.shape[1], p.semantic_KT.shape[1] * ratio) for p in found)[-count:][0]
     frames = min(frames, longest) // ratio * ratio
     starts, rate = melody_starts(frames / whole.coarse.writes.rate), whole.semantic.writes.rate
+    # A tune has several frames a second, windows come every few seconds.
     tune_rate = next((s.rate for s in whole.semantic.reads if s.name == "melody" and s.rate > 1), 0.0)
     crops = [one for p in found if (one := meaning.crop(p, frames, ratio, choose, starts, rate, tune_rate))][:count]
     told_B = torch.rand(len(crops), generator=choose) >= config.condition_dropout
