@@ -98,8 +98,8 @@ def train(recipe: MousaiRecipe) -> None:
         draw = sampler(recipe, config.window, codec, read, recipe.batch)
         while step < recipe.steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
+            batch = draw(step)
             with fast_products(recipe.device):
-                batch = draw(step)
                 loss = captioned_loss(network, batch.latent_BDT, text, batch.captions, generator)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -73,8 +73,9 @@ def train(recipe: MousaiAutoencoderRecipe) -> None:
         draw = stereo_crops(recipe, samples, read)
         while step < steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
+            wave_BCN = draw(step)
             with fast_products(recipe.device):
-                loss, latent_BDT = magnitude_loss(codec, draw(step), generator)
+                loss, latent_BDT = magnitude_loss(codec, wave_BCN, generator)
             loss.backward()
             nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
             for group in optimiser.param_groups:

@@ -94,8 +94,8 @@ def train(recipe: RiffusionRecipe) -> None:
         draw = sampler(recipe, config.frames, source, read)
         while step < recipe.steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
+            batch = draw(step)
             with fast_products(recipe.device):
-                batch = draw(step)
                 loss = captioned_loss(network, batch.picture_BMT, text, batch.captions, generator)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -100,9 +100,9 @@ def train(recipe: StableAudioRecipe) -> None:
     with made_ahead(latent_store(recipe, recipe.seed), 0, shards, recipe.workers, ahead) as read:
         draw = sampler(recipe, config, codec, read, recipe.batch)
         while step < recipe.steps:
-            generator = torch.Generator().manual_seed(recipe.seed * 10**7 + step)
+            batch, generator = draw(step), torch.Generator().manual_seed(recipe.seed * 10**7 + step)
             with fast_products(recipe.device):
-                loss = loss_of(network, text, draw(step), generator)
+                loss = loss_of(network, text, batch, generator)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimisers.step(warmup_stable_decay(step, recipe.steps, 200, recipe.decay))

@@ -30,7 +30,8 @@ class DiffusionSampling:
 class StableAudioConfig:
     """The defaults are Stable Audio Open 1.0's.
 
-    ``objective`` is "v" or "rectified-flow". ``timing`` names what each crop is told of itself: where in its piece it
+    ``objective`` is "v" or "rectified-flow"; the latter's times of training are the logistic function of a normal with
+    the mean and the standard deviation ``dwell`` (arXiv 2403.03206, section 3.1). ``timing`` names what each crop is told of itself: where in its piece it
     starts, and how long the whole is; ``numbers`` chooses how: "fourier" features of a number (Open) or a learnt
     "table" of whole seconds (arXiv 2402.04825, section 3.3). ``window`` counts latent frames; texts have
     ``text_tokens``, the last of them zeros. Where there are sizes of a ``unet``, it takes the transformer's place; the
@@ -40,6 +41,7 @@ class StableAudioConfig:
     dit: DiTSizes = field(default_factory=DiTSizes)
     unet: UNetSizes | None = None
     objective: str = "v"
+    dwell: tuple[float, float] = (0.0, 1.0)
     window: int = 1024
     text_width: int = 768
     text_tokens: int = 128
@@ -95,6 +97,7 @@ def mini() -> StableAudioConfig:
     return StableAudioConfig(
         dit=DiTSizes(width=256, layers=8, heads=4, tokens=256, context=256, whole=512, normed=True, patch=2),
         objective="rectified-flow",
+        dwell=(1.2, 1.3),  # frames tell much of one another, so that what the words decide is decided in strong noise
         window=300,
         text_width=256,
         text_tokens=24,
@@ -108,5 +111,6 @@ def read_config(said: Mapping[str, Any]) -> StableAudioConfig:
     """The configuration that was saved as ``asdict``; raises ``KeyError`` or ``TypeError`` where it was none."""
     parts = {"dit": DiTSizes(**said["dit"]), "sampling": DiffusionSampling(**said["sampling"])}
     unet = None if said.get("unet") is None else read_sizes(said["unet"])
-    fields: dict[str, Any] = {**said, **parts, "unet": unet, "timing": tuple(said["timing"])}
+    lists = {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
+    fields: dict[str, Any] = {**said, **lists, **parts, "unet": unet}
     return StableAudioConfig(**fields)

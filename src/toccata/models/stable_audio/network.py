@@ -127,11 +127,10 @@ def diffusion_loss(
 ) -> Tensor:
     """The mean squared error of the velocity at random times; a share of the rows is told nothing.
 
-    Times are uniform for "v", and for "rectified-flow" the logistic function of a normal (arXiv 2403.03206,
-    section 3.1), which dwells in the middle.
+    Times are uniform for "v", and dwell for "rectified-flow" where the configuration says.
     """
     config, rows = network.config, len(latent_BTD)
-    draw = torch.rand(rows, generator=generator) if config.objective == "v" else _dwelling(rows, generator)
+    draw = times_of_training(config, rows, generator)
     noise_BTD = torch.randn(latent_BTD.shape, generator=generator).to(latent_BTD)
     kept_B = torch.rand(rows, generator=generator) >= config.condition_dropout
     x_BTD, velocity_BTD = target(PATHS[config.objective], latent_BTD, noise_BTD, draw)
@@ -140,8 +139,12 @@ def diffusion_loss(
     return (made_BTD.float() - velocity_BTD.float()).square().mean()
 
 
-def _dwelling(rows: int, generator: torch.Generator) -> Tensor:
-    return torch.randn(rows, generator=generator).sigmoid()
+def times_of_training(config: StableAudioConfig, rows: int, generator: torch.Generator) -> Tensor:
+    """t_B in [0, 1] for the noise of a batch."""
+    if config.objective == "v":
+        return torch.rand(rows, generator=generator)
+    mean, deviation = config.dwell
+    return (mean + deviation * torch.randn(rows, generator=generator)).sigmoid()
 
 
 def seconds_of(values: Sequence[float]) -> Tensor:
