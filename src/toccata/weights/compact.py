@@ -8,10 +8,13 @@ _SCALE = ".scale"
 
 
 def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Float tensors -> a quarter of their size. Matrices whose rows do not divide by 64 become bfloat16."""
+    """Float tensors -> a quarter of their size. What has rows that do not divide by 64 becomes bfloat16.
+
+    A row is all that one output is made of: a convolution's is its channels and taps together.
+    """
     small: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        if tensor.dim() == 2 and tensor.shape[1] % GROUP == 0 and tensor.numel() >= 4096:
+        if tensor.dim() >= 2 and tensor[0].numel() % GROUP == 0 and tensor.numel() >= 4096:
             groups = tensor.detach().float().view(tensor.shape[0], -1, GROUP)
             scale = (groups.abs().amax(-1).clamp(min=1e-12) / 127).half().clamp(min=2**-24)
             small[name] = (groups / scale.float()[..., None]).round().clamp(-127, 127).to(torch.int8).view_as(tensor)

@@ -39,14 +39,14 @@ def full() -> MousaiConfig:
 def mini() -> MousaiConfig:
     """mousai-mini: 12 s at once, words by text-mini."""
     unet = UNetSizes(
-        channels=(128, 192, 256, 320),
+        channels=(64, 128, 128, 192),
         factors=(1, 2, 2, 2),
-        blocks=(1, 1, 2, 3),
+        blocks=(1, 1, 1, 1),
         attentions=(0, 1, 1, 1),
         crosses=(1, 1, 1, 1),
         heads=4,
         tokens=256,
-        features=512,
+        features=256,
     )
     return MousaiConfig(
         unet, window=576, text_width=256, text_tokens=24, sampling=MousaiSampling(steps=50, guidance=4.0)
