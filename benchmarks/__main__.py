@@ -32,6 +32,7 @@ NAMES = {
     "evaluator-speed": "1,000 files to a Fréchet distance over VGGish, beside frechet-audio-distance",
     "autoencoder": "what the stereo autoencoder keeps of band pieces and real recordings, beside other codecs",
     "stable-audio": "Stable Audio Open 1.0 at its published size: speed beside diffusers, memory",
+    "steps": "what Stable Audio's music is worth by the number of steps, also distilled; seconds of work; memory",
     "timing": "does Stable Audio's music end where it was asked to",
     "editing": "how near changed recordings stay to what they were made of, and whether their joins are heard",
     "streaming": "speed against the floor, time to the first sound, first run, memory of a long stream",
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer samples: at most 10 minutes on 2 cores")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--model", help="a model's name or folder, instead of what ships")
-    parser.add_argument("--against", help="a model to compare with (musiclm: one without the semantic stage)")
+    parser.add_argument("--against", help="a model to compare with (see the benchmark's first lines)")
     parser.add_argument("--best-of", type=int, help="takes of each clip, of which the best is kept (prompts)")
     parser.add_argument(
         "--picture", type=Path, help="draw into this file (codec, evaluator, families, memorisation, story)"

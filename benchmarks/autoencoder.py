@@ -1,6 +1,6 @@
 """``autoencoder``: what Stable Audio's autoencoder keeps of stereo sound, beside codecs of tokens, each at its rate.
 
-A codec of one channel codes each ear by itself. All copies are judged at 44.1 kHz, the autoencoder's own rate.
+``--model`` may name Moûsai's, which is a generator as it decodes: its chance is seed 0's. A codec of one channel codes each ear by itself. All copies are judged at 44.1 kHz, the autoencoder's own rate.
 """
 
 import math
@@ -20,9 +20,10 @@ from toccata import hub
 from toccata.audio.resample import resample
 from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
 from toccata.codecs.encodec import EnCodec, load_encodec
+from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude
 from toccata.codecs.soundstream import SoundStream, load_soundstream
 from toccata.evaluation.distances import log_mel_distance, si_sdr
-from toccata.weights import catalogue, store
+from toccata.weights import catalogue, checkpoint, store
 
 ENCODECS = ("facebook/encodec_48khz", "facebook/encodec_32khz")
 
@@ -49,7 +50,7 @@ class Copier:
 def run(options: Options) -> Iterator[Figure]:
     """Distances of the middle, the side and the image, and speed, for each codec and each kind of sound."""
     sizes = QUICK if options.quick else FULL
-    copiers = [of_autoencoder(autoencoder(options)), *others(options.device)]
+    copiers = [named(options), *others(options.device)]
     band = [excerpt.wave_CN for excerpt in stereo.excerpts(range(sizes.band))]
     for kind, waves in (("band", band), ("songs", recordings.stereo_songs(sizes.songs, RATE))):
         if len(waves) > 1:
@@ -57,9 +58,12 @@ def run(options: Options) -> Iterator[Figure]:
                 yield from distances(copier, kind, waves)
 
 
-def autoencoder(options: Options) -> Autoencoder:
+def named(options: Options) -> Copier:
     """The one to measure: the one named, or the one that ships."""
-    return load_autoencoder(hub.find(options.model or "autoencoder-mini")).to(options.device)
+    folder = hub.find(options.model or "autoencoder-mini")
+    if checkpoint.read_config(folder).get("family") == "magnitude-autoencoder":
+        return of_magnitude(load_magnitude(folder).to(options.device))
+    return of_autoencoder(load_autoencoder(folder).to(options.device))
 
 
 def others(device: str) -> list[Copier]:
@@ -80,6 +84,17 @@ def of_autoencoder(codec: Autoencoder) -> Copier:
         f"autoencoder, {numbers} numbers/s",
         _copier(config.sample_rate, 2, lambda w: codec.decode(codec.encode(w)), codec),
     )
+
+
+def of_magnitude(codec: MagnitudeAutoencoder) -> Copier:
+    config = codec.config
+    numbers = round(config.frame_rate * config.latent)
+
+    def again(wave_BCN: Tensor) -> Tensor:
+        return codec.decode(codec.encode(wave_BCN), [torch.Generator().manual_seed(0)])
+
+    name = f"magnitude autoencoder, {numbers} numbers/s, {config.steps} steps"
+    return Copier(name, _copier(config.sample_rate, 2, again, codec))
 
 
 def of_soundstream(codec: SoundStream) -> Copier:

@@ -16,25 +16,31 @@ from toccata.search.ranking import best_of
 
 
 def generated(
-    model: Generator, prompts: Sequence[str], seconds: float, first_seed: int, takes: int | None = None
+    model: Generator,
+    prompts: Sequence[str],
+    seconds: float,
+    first_seed: int,
+    takes: int | None = None,
+    steps: int | None = None,
 ) -> Iterator[np.ndarray]:
     """A mono wave at 24 kHz for each prompt, prompt i with seed ``first_seed + i``.
 
-    With ``takes`` the best of so many, as mulan-mini hears them.
+    With ``takes`` the best of so many, as mulan-mini hears them; in so many ``steps``, where a model takes that.
     """
     judge = load_embedder(device="cpu") if takes else None
     folder = CACHE / "clips" / fingerprint(model)
     folder.mkdir(parents=True, exist_ok=True)
     note(f"{len(prompts)} clips of {seconds:g} s; those made are kept in {folder.relative_to(CACHE.parent)}")
     for seed, prompt in enumerate(prompts, start=first_seed):
-        choice = f"|{takes}" if takes else ""
+        choice = (f"|{takes}" if takes else "") + (f"|{steps} steps" if steps else "")
         wanted = hashlib.sha256(f"{prompt}|{seconds}|{seed}{choice}".encode()).hexdigest()[:16]
         path = folder / f"{wanted}.npy"
         if not path.is_file():
             if takes and judge:
                 _write(path, _wave(best_of(model, prompt, takes, judge, seconds, seed)))
             else:
-                _write(path, _wave(model.generate(prompt, seconds=seconds, seed=seed)))
+                taken = {"steps": steps} if steps else {}
+                _write(path, _wave(model.generate(prompt, seconds=seconds, seed=seed, **taken)))
         yield np.load(path).astype(np.float32) / 32767
 
 
@@ -50,5 +56,5 @@ def _wave(clip: Clip) -> np.ndarray:
 
 def _write(path: Path, wave_N: np.ndarray) -> None:
     part = path.with_suffix(f".{os.getpid()}.part.npy")
-    np.save(part, np.round(wave_N * 32767).astype(np.int16))
+    np.save(part, np.round(wave_N.clip(-1, 1) * 32767).astype(np.int16))  # resampling may overshoot
     os.replace(part, path)

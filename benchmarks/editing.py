@@ -1,10 +1,11 @@
 """``editing``: how near changed recordings stay to what they were made of, and whether their joins are heard.
 
-The recordings are held-out band pieces in stereo, the words their captions. A join is measured by how much the
-spectrogram changes there, over how much it does elsewhere in the same clip.
+The recordings are held-out band pieces in stereo, the words their captions; where a recording is varied, the next
+one's, which the music is to come to fit. A join is measured by how much the spectrogram changes there, over how much it
+does elsewhere in the same clip.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from benchmarks import stereo
 from benchmarks.report import Figure, Options, compared
 from benchmarks.stable_models import stable_audio
 from benchmarks.stereo import RATE, Excerpt, middle
+from toccata import hub
 from toccata.audio.resample import resample
 from toccata.clip import Clip
 from toccata.evaluation.distances import chroma_correlation, log_mel_distance
@@ -47,14 +49,20 @@ def run(options: Options) -> Iterator[Figure]:
 
 
 def variations(model: StableAudio, pieces: Sequence[Excerpt]) -> Iterator[Figure]:
-    """Against the codec's copy, the nearest that can be reached; the control is the next recording."""
+    """Likeness against the codec's copy, the nearest that can be reached; the control is the next recording.
+
+    Fit to the words, by mulan-mini, against the recording that they tell of; the control is the one that was varied.
+    """
     old = [_at_rate(model, piece.wave_CN) for piece in pieces]
-    copies = [_copied(model, wave_CN) for wave_CN in old]
+    copies, texts = [_copied(model, wave_CN) for wave_CN in old], [piece.text for piece in [*pieces[1:], pieces[0]]]
+    fit = _fit_to(texts, model.sample_rate)
+    best_fit, own_fit = fit(old[1:] + old[:1]), fit(old)
     for strength in STRENGTHS:
         made = [
-            model.generate(piece.text, seed=seed, init=Clip(wave, model.sample_rate), strength=strength).samples
-            for seed, (piece, wave) in enumerate(zip(pieces, old, strict=True))
+            model.generate(text, seed=seed, init=Clip(wave, model.sample_rate), strength=strength).samples
+            for seed, (text, wave) in enumerate(zip(texts, old, strict=True))
         ]
+        yield compared(f"fit to the words, strength {strength:g}", fit(made), "cosine", best_fit, own_fit, len(pieces))
         for name, unit, distance in (
             ("chroma correlation", "", chroma_correlation),
             ("log-mel L1", "nepers", log_mel_distance),
@@ -120,6 +128,18 @@ def change(wave_CN: np.ndarray, rate: int, at: float) -> float:
     flux_T = (spectrum_FT + 1e-4).log().diff(dim=1).clamp(min=0).sum(0).numpy()
     here = round(at * rate / moment)
     return float(flux_T[max(here - 3, 0) : here + 2].mean() / max(flux_T.mean(), 1e-9))
+
+
+def _fit_to(texts: Sequence[str], rate: int) -> Callable[[Sequence[np.ndarray]], float]:
+    """Of waves_CN, the mean cosine of mulan-mini's vectors of each and of its text."""
+    joint = hub.load_embedder(device="cpu")
+    told_ND = joint.embed_text(texts)
+
+    def fit(waves: Sequence[np.ndarray]) -> float:
+        heard_ND = joint.embed([Clip(wave_CN, rate) for wave_CN in waves])
+        return torch.cosine_similarity(heard_ND, told_ND).mean().item()
+
+    return fit
 
 
 def _at_rate(model: StableAudio, wave_CN: np.ndarray) -> np.ndarray:

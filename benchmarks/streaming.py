@@ -44,7 +44,7 @@ def run(options: Options) -> Iterator[Figure]:
     speed = statistics.median(music_per_second(model, 12.0, seed) for seed in range(repeats))
     yield compared("music per second of work, after load", speed, "s/s", 5.0, n=repeats)
     yield from _floor(model, speed, options.device)
-    yield _growth(model, 60 if options.quick else 300)
+    yield memory_grown(model, 60 if options.quick else 300)
     yield foreign(before)
 
 
@@ -127,7 +127,7 @@ def _finish(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def _growth(model: Any, seconds: int) -> Figure:
+def memory_grown(model: Any, seconds: int) -> Figure:
     """Resident memory in the last third of a long stream over the middle third; the clips are let go as they come."""
     resident = [_resident() for _ in model.stream(PROMPT, seconds=seconds, seed=0)]
     third = len(resident) // 3

@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import autoencoder, editing, stable_audio, stereo, timing
+from benchmarks import autoencoder, clips, editing, stable_audio, stereo, steps, timing
+from benchmarks.held_out import Excerpt as Held
 from benchmarks.report import Options
 from benchmarks.stereo import Excerpt, image_error
+from toccata.codecs import magnitude
 from toccata.codecs.autoencoder import Autoencoder, AutoencoderConfig, save_autoencoder
 from toccata.codecs.encodec import EnCodec, encodec_48khz
+from toccata.codecs.magnitude import MagnitudeAutoencoder, save_magnitude
 from toccata.models.stable_audio.config import StableAudioConfig, mini, open_1_0
 from toccata.models.stable_audio.network import StableAudioNetwork
 from toccata.models.stable_audio.pipeline import StableAudio, save_stable_audio
@@ -60,20 +63,32 @@ def test_a_model_of_another_family_is_refused(capsys, folder):
 def test_timing_gives_every_length_with_its_control(folder, monkeypatch):
     monkeypatch.setattr(timing, "LENGTHS", (2.0, 3.0, 4.0))
     figures = {figure.metric: figure for figure in timing.run(Options(True, model=str(folder / "model")))}
-    assert len(figures) == 10
+    assert len(figures) == 12
     share = figures["ends within 0.25 s, all lengths"]
     assert share.n == 6
     assert share.control is not None
+    assert (figures["seconds of fading at the end (median)"].against or 0) > 0
+
+
+def test_a_model_trained_without_timing_is_asked_for_the_same(folder, monkeypatch):
+    monkeypatch.setattr(timing, "LENGTHS", (2.0, 3.0, 4.0))
+    monkeypatch.setattr(timing, "beginnings_and_ends", lambda heard, band: iter(()))
+    model = str(folder / "model")
+    figures = {figure.metric: figure for figure in timing.run(Options(True, model=model, against=model))}
+    untold = figures["ends within 0.25 s, trained without timing"]
+    assert untold.n == 6
+    assert untold.value == untold.against == figures["ends within 0.25 s, all lengths"].value
 
 
 def test_the_end_of_music_is_its_last_loud_moment():
     wave = np.zeros((2, 5 * RATE), np.float32)
-    wave[:, : 3 * RATE] = 0.5
+    wave[:, RATE // 2 : 2 * RATE] = 0.5
+    wave[:, 2 * RATE : 3 * RATE] = 0.005  # 40 dB below
     wave[0, 3 * RATE : 4 * RATE] = 0.0005  # 63 dB below
-    end, level = timing.last_sound(wave, RATE, 3.25)
-    assert end == 3.0
-    assert level == pytest.approx(-63.0, abs=0.2)
-    assert timing.last_sound(np.zeros((2, RATE), np.float32), RATE, 0.5)[0] == 0
+    found = timing.ends_of(wave, RATE, 3.25)
+    assert (found.start, found.end, found.fade) == (0.5, 3.0, 1.0)
+    assert found.left == pytest.approx(-63.0, abs=0.2)
+    assert timing.ends_of(np.zeros((2, RATE), np.float32), RATE, 0.5).end == 0
 
 
 def test_a_model_that_ends_where_it_is_told_is_told_from_one_misled(folder, monkeypatch):
@@ -97,7 +112,10 @@ def test_editing_measures_strengths_parts_and_joins(folder, pieces, monkeypatch)
     monkeypatch.setattr(editing, "chroma_correlation", lambda a, b, rate: float(np.corrcoef(a, b)[0, 1]))
     figures = {figure.metric: figure for figure in editing.run(Options(True, model=str(folder / "model")))}
     assert figures["largest difference outside the part made anew"].value == 0
-    assert len([metric for metric in figures if "strength" in metric]) == 2
+    assert len([metric for metric in figures if "strength" in metric]) == 3
+    fit = figures["fit to the words, strength 0.5"]
+    assert fit.against is not None
+    assert fit.control is not None
     assert figures["change at a loop's join over elsewhere (median)"].control is not None
     assert figures["change at the joins of an extended recording over elsewhere (median)"].n == 4
 
@@ -156,7 +174,7 @@ def test_both_compute_the_same_and_their_speeds_are_compared(small):
     config, sound = small
     sizes = stable_audio.Sizes(frames=70, rounds=1, steps=1)
     figures = list(stable_audio.compared_with_diffusers(config, sound, "cpu", sizes))
-    assert [figure.unit for figure in figures] == ["s", "s", "s/s"]
+    assert [figure.unit for figure in figures] == ["s", "s"] * len(stable_audio.dtypes_on("cpu")) + ["s/s"]
     assert all((figure.ratio or 0) > 0 for figure in figures)
     dit, told, vae = stable_audio.theirs(config, sound, "cpu")
     network, codec = stable_audio.ours(dit, told, vae, config)
@@ -174,6 +192,31 @@ def test_memory_counts_the_weights(small, tmp_path):
     stable_audio.alone(config, sound, "cpu", 70, tmp_path / "memory.json")
     said = json.loads((tmp_path / "memory.json").read_text())
     network, codec = StableAudioNetwork(config), Autoencoder(sound)
-    count = sum(p.numel() for each in (network, codec) for p in each.parameters())
+    drawing, decoding = (sum(p.numel() for p in each.parameters()) for each in (network, codec))
+    expected = drawing * stable_audio.dtypes_on("cpu")[-1].itemsize + decoding * 4
     assert said["peak"] is None
-    assert said["weights"] == pytest.approx(4 * count / 2**30, rel=0.01)
+    assert said["weights"] == pytest.approx(expected / 2**30, rel=0.02)
+
+
+def test_moûsais_autoencoder_is_measured_too(tmp_path, pieces, monkeypatch):
+    torch.manual_seed(0)
+    save_magnitude(tmp_path, MagnitudeAutoencoder(replace(magnitude.mini(), steps=1)))
+    copier = autoencoder.named(Options(model=str(tmp_path)))
+    assert copier.name == "magnitude autoencoder, 1500 numbers/s, 1 steps"
+    assert copier.copy(hum(0.5)).shape == hum(0.5).shape
+
+
+def test_quality_and_work_are_told_by_the_number_of_steps(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(steps, "QUICK", steps.Sizes(prompts=8, many=(3, 2), few=(1,), rounds=1, long=3))
+    monkeypatch.setattr(steps, "SECONDS", 2.0)
+    monkeypatch.setattr(steps, "TIMED", 1.0)
+    monkeypatch.setattr(steps, "excerpts", lambda seed, indices: [Held(hum(2.0, i, 24000).mean(0), {}, frozenset()) for i in indices])
+    for module in (clips, steps):
+        monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
+    model = str(folder / "model")
+    figures = {figure.metric: figure for figure in steps.run(Options(True, model=model, against=model))}
+    guided = [f"{count} steps, guidance 4" for count in (3, 2)]
+    for way in (*guided, "1 steps, distilled"):
+        assert (figures[f"work for 1 s of stereo: {way}"].value or 0) > 0
+        assert figures[f"MuLan cycle consistency: {way}"].n == 8
+    assert "memory grown in the last third of 3 s of stream" in figures

@@ -21,6 +21,7 @@ from toccata.nn.unet_blocks import Residual, shrink
 from toccata.sampling.diffusion import COSINE, target
 from toccata.sampling.windows import Span, going_on, in_windows
 from toccata.weights import checkpoint
+from toccata.weights.compact import compact, expand
 
 
 def _published_unet() -> UNetSizes:
@@ -220,9 +221,9 @@ def magnitude_loss(codec: MagnitudeAutoencoder, wave_BCN: Tensor, generator: tor
 
 
 def save_magnitude(folder: Path, codec: MagnitudeAutoencoder, **card: object) -> None:
-    """Write ``codec`` to ``folder``; ``card`` says where the weights come from."""
+    """Write ``codec`` to ``folder`` in compact form; ``card`` says where the weights come from."""
     config = {"family": "magnitude-autoencoder", "codec": asdict(codec.config), **card}
-    checkpoint.save(folder, config, codec.state_dict())
+    checkpoint.save(folder, config, compact(codec.state_dict()))
 
 
 def load_magnitude(folder: Path) -> MagnitudeAutoencoder:
@@ -237,7 +238,7 @@ def load_magnitude(folder: Path) -> MagnitudeAutoencoder:
         codec = MagnitudeAutoencoder(_read_config(config["codec"]))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{folder} describes no magnitude autoencoder ({error}); train it again") from None
-    checkpoint.load_into(codec, tensors, folder)
+    checkpoint.load_into(codec, expand(tensors), folder)
     return codec.eval()
 
 

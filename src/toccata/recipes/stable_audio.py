@@ -20,7 +20,7 @@ from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
 from toccata.data.shards import Shard, ShardStore, made_ahead, shards_read
 from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import InputError
-from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, first, mini
+from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, first, mini, mini_unet
 from toccata.models.stable_audio.network import StableAudioNetwork, diffusion_loss, seconds_of
 from toccata.models.stable_audio.pipeline import save_stable_audio
 from toccata.recipes import stereo
@@ -32,7 +32,7 @@ from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
 from toccata.weights.parts import BUNDLED, adopt
 
-PRESETS = {"mini": mini, "first": first}
+PRESETS = {"mini": mini, "mini-unet": mini_unet, "first": first}
 HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
 
 
@@ -42,7 +42,8 @@ class StableAudioRecipe:
 
     ``codec`` is an autoencoder's folder; one that is not part of toccata is copied beside the model. ``text`` reads the
     captions: text-mini, a folder with a T5 or a CLAP (copied too), or a public model's name. ``from_start`` of the
-    crops begin with their piece. Pieces are drawn from the newest ``shards_in_memory`` shards; there are
+    crops begin with their piece. A model that isn't ``timed`` is told the same seconds of every crop: what is compared
+    with, to see what they are good for. Pieces are drawn from the newest ``shards_in_memory`` shards; there are
     ``first_shards`` at the start, and one more every ``steps_per_shard`` steps.
     """
 
@@ -56,6 +57,7 @@ class StableAudioRecipe:
     muon_rate: float = 2e-3
     adam_rate: float = 1e-3
     from_start: float = 0.5
+    timed: bool = True
     ema: float = 0.999
     decay: float = 0.2
     first_shards: int = 40
@@ -86,6 +88,8 @@ def train(recipe: StableAudioRecipe) -> None:
     told, text_name = adopt(recipe.text, recipe.out / "text")
     codec, text, parts = load_autoencoder(heard), load_reader(told), {"codec": codec_name, "text": text_name}
     config = replace(PRESETS[recipe.preset](), text_width=text.width)
+    if not recipe.timed:
+        config = replace(config, longest=0.0)
     config = config.with_latent(codec.config.latent)
     torch.manual_seed(recipe.seed)
     network = StableAudioNetwork(config).to(recipe.device)

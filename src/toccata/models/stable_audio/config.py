@@ -107,6 +107,25 @@ def mini() -> StableAudioConfig:
     )
 
 
+def mini_unet() -> StableAudioConfig:
+    """The mini with the first Stable Audio's U-Net instead, at about the work of its transformer: to compare them."""
+    unet = UNetSizes(
+        inputs=64,
+        channels=(128, 192, 256),
+        factors=(1, 2, 2),
+        blocks=(1, 1, 1),
+        attentions=(1, 1, 2),
+        crosses=(1, 1, 1),
+        heads=4,
+        head_width=0,
+        tokens=256,
+        features=256,
+        stacked=True,
+        middle=1,
+    )
+    return replace(mini(), unet=unet)
+
+
 def read_config(said: Mapping[str, Any]) -> StableAudioConfig:
     """The configuration that was saved as ``asdict``; raises ``KeyError`` or ``TypeError`` where it was none."""
     parts = {"dit": DiTSizes(**said["dit"]), "sampling": DiffusionSampling(**said["sampling"])}
