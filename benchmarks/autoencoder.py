@@ -1,6 +1,7 @@
 """``autoencoder``: what Stable Audio's autoencoder keeps of stereo sound, beside codecs of tokens, each at its rate.
 
-``--model`` may name Moûsai's, which is a generator as it decodes: its chance is seed 0's. A codec of one channel codes each ear by itself. All copies are judged at 44.1 kHz, the autoencoder's own rate.
+``--model`` may name Moûsai's, which draws as it decodes: its chance is seed 0's. A codec of one channel codes each ear
+by itself. All copies are judged at 44.1 kHz, the autoencoder's own rate.
 """
 
 import math
@@ -61,9 +62,14 @@ def run(options: Options) -> Iterator[Figure]:
 def named(options: Options) -> Copier:
     """The one to measure: the one named, or the one that ships."""
     folder = hub.find(options.model or "autoencoder-mini")
-    if checkpoint.read_config(folder).get("family") == "magnitude-autoencoder":
-        return of_magnitude(load_magnitude(folder).to(options.device))
-    return of_autoencoder(load_autoencoder(folder).to(options.device))
+    magnitudes = checkpoint.read_config(folder).get("family") == "magnitude-autoencoder"
+    codec = load_magnitude(folder) if magnitudes else load_autoencoder(folder)
+    return copier_of(codec.to(options.device))
+
+
+def copier_of(codec: Autoencoder | MagnitudeAutoencoder) -> Copier:
+    """Of a stereo codec without codes."""
+    return of_magnitude(codec) if isinstance(codec, MagnitudeAutoencoder) else of_autoencoder(codec)
 
 
 def others(device: str) -> list[Copier]:

@@ -17,10 +17,13 @@ import numpy as np
 import torch
 
 import toccata
+from benchmarks import stereo
+from benchmarks.autoencoder import copier_of
 from benchmarks.captions import Case, cases
 from benchmarks.clips import generated
 from benchmarks.held_out import CALIBRATION, HELD_OUT, RATE, SECONDS, Excerpt, excerpts
 from benchmarks.report import Figure, Options, compared, note
+from toccata.audio.resample import resample
 from toccata.corpus.instruments import FAMILIES
 from toccata.evaluation.frechet import frechet_distance
 from toccata.evaluation.guards import is_noise, is_silent, is_stuck
@@ -90,7 +93,7 @@ def run(options: Options) -> Iterator[Figure]:
     asked = cases(sizes.prompts)
     band = [e.wave_N for e in excerpts(HELD_OUT, [case.index for case in asked])]
     ours = list(generated(model, [case.text for case in asked], SECONDS, SEED, options.best_of))
-    through = [_through_codec(model, wave) for wave in band]
+    through = [through_codec(model, wave) for wave in band]
     heard = on_all_cores(partial(listen, probes=probes), [*band, *ours, *through])
     band_heard, ours_heard, through_heard = (heard[k * len(asked) : (k + 1) * len(asked)] for k in range(3))
     yield from verdicts(asked, band_heard, ours_heard, frozenset(probes.families), through_heard)
@@ -258,8 +261,12 @@ def _joined(heard: list[Heard]) -> np.ndarray:
 
 
 @torch.no_grad()
-def _through_codec(model: Any, wave_N: np.ndarray) -> np.ndarray:
-    """What the model's codec leaves of a wave with the levels that the model writes."""
+def through_codec(model: Any, wave_N: np.ndarray) -> np.ndarray:
+    """What the model's codec leaves of a wave, of codes with the levels that the model writes."""
+    if not hasattr(model.network.config, "codebooks"):
+        ears_CN = np.repeat(resample(wave_N[None], RATE, stereo.RATE), 2, axis=0)
+        copy_CN = copier_of(model.codec).copy(ears_CN)
+        return resample(copy_CN.mean(0, keepdims=True), stereo.RATE, RATE)[0, : len(wave_N)]
     device = next(model.codec.parameters()).device
     codes_BKT = model.codec.encode(torch.from_numpy(wave_N)[None, None].to(device), model.network.config.codebooks)
     return model.codec.decode(codes_BKT)[0, 0, : len(wave_N)].cpu().numpy()

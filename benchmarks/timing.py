@@ -114,7 +114,10 @@ def ends(model: StableAudio, prompt: str, length: float, told: float, seed: int)
 
 
 def ends_of(wave_CN: np.ndarray, rate: int, after: float) -> Ends:
-    """Of moments above -60 dB, in dB of the loudest; it fades from the last one above -20 dB. ``after`` is in seconds."""
+    """It sounds where it is above -60 dB of its loudest moment, and fades from the last one above -20 dB.
+
+    ``after`` is in seconds.
+    """
     moment = rate // MOMENTS
     count = wave_CN.shape[1] // moment
     power = np.square(wave_CN[:, : count * moment]).reshape(len(wave_CN), count, moment).mean((0, 2))

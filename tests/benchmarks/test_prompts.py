@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.captions import Case
 from benchmarks.prompts import (
@@ -8,14 +11,17 @@ from benchmarks.prompts import (
     FAMILY,
     KEY,
     PACE,
+    RATE,
     TEMPO,
     Heard,
     by_family,
     guards,
     questions,
     ratio_spread,
+    through_codec,
     verdicts,
 )
+from toccata.codecs.autoencoder import Autoencoder, AutoencoderConfig
 from toccata.evaluation.judges import Key
 
 JUDGED = frozenset({"piano", "strings"})
@@ -99,3 +105,15 @@ def test_guards_count_clips():
     assert shares == {
         "clips that are silent": (0.25, 0.0), "clips that are noise": (0.5, 1.0), "clips that are stuck": (0.25, 0.0),
     }  # fmt: skip
+
+
+def test_a_stereo_codec_without_codes_takes_its_part_too():
+    torch.manual_seed(0)
+    small = AutoencoderConfig(
+        sample_rate=16000, channels=4, decoder_channels=4, widths=(1, 2), strides=(16, 16), latent=4
+    )
+    model = SimpleNamespace(codec=Autoencoder(small).eval(), network=SimpleNamespace(config=object()))
+    wave = np.sin(np.arange(RATE) / 10).astype(np.float32)
+    copy = through_codec(model, wave)
+    assert copy.shape == wave.shape
+    assert np.abs(copy - wave).max() > 1e-3

@@ -31,7 +31,7 @@ def test_list_names_every_benchmark(capsys: pytest.CaptureFixture[str]):
     assert names == [
         "setup", "codec", "prompts", "patterns", "melody", "melody-retrieval", "musicgen-cpu", "musicgen-gpu",
         "semantic", "musiclm", "story", "memorisation", "audiolm", "families", "mousai", "retrieval", "tagging",
-        "evaluator", "evaluator-speed", "autoencoder", "stable-audio", "timing", "editing", "streaming",
+        "evaluator", "evaluator-speed", "autoencoder", "stable-audio", "steps", "timing", "editing", "streaming",
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import autoencoder, clips, editing, stable_audio, stereo, steps, timing
+from benchmarks import autoencoder, clips, editing, stable_audio, steps, stereo, timing
 from benchmarks.held_out import Excerpt as Held
 from benchmarks.report import Options
 from benchmarks.stereo import Excerpt, image_error
@@ -210,7 +210,9 @@ def test_quality_and_work_are_told_by_the_number_of_steps(folder, monkeypatch, t
     monkeypatch.setattr(steps, "QUICK", steps.Sizes(prompts=8, many=(3, 2), few=(1,), rounds=1, long=3))
     monkeypatch.setattr(steps, "SECONDS", 2.0)
     monkeypatch.setattr(steps, "TIMED", 1.0)
-    monkeypatch.setattr(steps, "excerpts", lambda seed, indices: [Held(hum(2.0, i, 24000).mean(0), {}, frozenset()) for i in indices])
+    monkeypatch.setattr(
+        steps, "excerpts", lambda seed, indices: [Held(hum(2.0, i, 24000).mean(0), {}, frozenset()) for i in indices]
+    )
     for module in (clips, steps):
         monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
     model = str(folder / "model")

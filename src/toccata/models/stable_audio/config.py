@@ -30,12 +30,12 @@ class DiffusionSampling:
 class StableAudioConfig:
     """The defaults are Stable Audio Open 1.0's.
 
-    ``objective`` is "v" or "rectified-flow"; the latter's times of training are the logistic function of a normal with
-    the mean and the standard deviation ``dwell`` (arXiv 2403.03206, section 3.1). ``timing`` names what each crop is told of itself: where in its piece it
-    starts, and how long the whole is; ``numbers`` chooses how: "fourier" features of a number (Open) or a learnt
-    "table" of whole seconds (arXiv 2402.04825, section 3.3). ``window`` counts latent frames; texts have
-    ``text_tokens``, the last of them zeros. Where there are sizes of a ``unet``, it takes the transformer's place; the
-    window is then a multiple of its stride.
+    ``objective`` is "v" or "rectified-flow"; the latter's times of training are the logistic function of a normal
+    with the mean and the standard deviation ``dwell`` (arXiv 2403.03206, section 3.1). ``timing`` names what each
+    crop is told of itself: where in its piece it starts, and how long the whole is; ``numbers`` chooses how:
+    "fourier" features of a number (Open) or a learnt "table" of whole seconds (arXiv 2402.04825, section 3.3).
+    ``window`` counts latent frames; texts have ``text_tokens``, the last of them zeros. Where there are sizes of a
+    ``unet``, it takes the transformer's place; the window is then a multiple of its stride.
     """
 
     dit: DiTSizes = field(default_factory=DiTSizes)
