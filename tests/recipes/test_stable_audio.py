@@ -22,6 +22,7 @@ from toccata.models.stable_audio.pipeline import StableAudio
 from toccata.nn.dit import DiTCondition
 from toccata.nn.unet import UNetSizes
 from toccata.recipes import stable_audio, stereo
+from toccata.training import precision
 from toccata.training.state import load_state
 
 CODEC = AutoencoderConfig(sample_rate=4000, channels=2, decoder_channels=2, widths=(1, 2), strides=(8, 8), latent=3)
@@ -122,3 +123,28 @@ def test_a_shard_is_what_the_codec_makes_of_rendered_pieces(recipe, monkeypatch)
     assert [record["frames"] for record in kept] == [11, 5]
     expected = load_autoencoder(recipe.codec).encode(waves[1].T[None].float() / 32767)[0]
     assert torch.allclose(tensors["latent"][11:].float(), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_shards_made_while_it_trains_are_those_made_alone(recipe, monkeypatch):
+    waves = [torch.randint(-9000, 9000, (n, 2)).to(torch.int16) for n in (700, 320)]
+    records = [{"samples": len(wave), "captions": [{"text": "piano"}]} for wave in waves]
+    monkeypatch.setattr(stereo, "stereo_shard", lambda index, seed, sample_rate: ({"wave": torch.cat(waves)}, records))
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: True)  # as with AMX
+    store = stable_audio.latent_store(recipe, 1)
+    store.path(0).unlink()
+    stable_audio.train(replace(recipe, steps=1))
+    alone, _ = stereo.latent_shard(0, 1, recipe.codec, load_autoencoder)
+    assert torch.equal(store.read(0)[0]["latent"], alone["latent"])
+
+
+def test_a_model_that_is_not_timed_cannot_tell_lengths_apart(recipe):
+    heard = {}
+    for timed in (True, False):
+        stable_audio.train(replace(recipe, out=recipe.out / str(timed), timed=timed, steps=1))
+        model = toccata.load(str(recipe.out / str(timed) / "model"), device="cpu")
+        assert isinstance(model, StableAudio)
+        one, other = (model.condition(Prompt("slow piano"), Window(0, 0, 62), seconds) for seconds in (1.0, 30.0))
+        assert isinstance(one, DiTCondition)
+        assert isinstance(other, DiTCondition)
+        heard[timed] = torch.equal(one.whole_BW, other.whole_BW) and torch.equal(one.keys[0][0], other.keys[0][0])
+    assert heard == {True: False, False: True}

@@ -5,8 +5,22 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from toccata.models.stable_audio.config import StableAudioConfig, first, mini, open_1_0, open_small, read_config
-from toccata.models.stable_audio.network import FourierNumber, SecondsTable, StableAudioNetwork, diffusion_loss
+from toccata.models.stable_audio.config import (
+    StableAudioConfig,
+    first,
+    mini,
+    mini_unet,
+    open_1_0,
+    open_small,
+    read_config,
+)
+from toccata.models.stable_audio.network import (
+    FourierNumber,
+    SecondsTable,
+    StableAudioNetwork,
+    diffusion_loss,
+    times_of_training,
+)
 from toccata.nn.dit import DiTSizes
 from toccata.nn.unet import UNetSizes
 
@@ -97,6 +111,15 @@ def test_the_loss_repeats_with_its_generator_and_falls(objective, unet):
     assert sum(loss(seed).item() for seed in range(10)) < 0.85 * before
 
 
+def test_training_dwells_where_the_configuration_says():
+    flow = replace(mini(), dwell=(1.5, 0.5))
+    log_odds = times_of_training(flow, 4000, torch.Generator().manual_seed(0)).logit()
+    assert log_odds.mean().item() == pytest.approx(1.5, abs=0.05)
+    assert log_odds.std().item() == pytest.approx(0.5, abs=0.05)
+    even_B = times_of_training(open_1_0(), 4000, torch.Generator().manual_seed(0))
+    assert even_B.mean().item() == pytest.approx(0.5, abs=0.02)
+
+
 def test_a_row_that_is_told_nothing_does_not_learn_from_its_words():
     made = network(condition_dropout=1.0)
     text, mask = words()
@@ -118,7 +141,7 @@ def test_a_unet_takes_the_transformers_place_and_reads_words_and_timing():
         assert not torch.allclose(draw(*told), plain, atol=1e-4)
 
 
-@pytest.mark.parametrize("preset", [first, open_1_0, open_small, mini])
+@pytest.mark.parametrize("preset", [first, open_1_0, open_small, mini, mini_unet])
 def test_presets_can_be_built_and_read_again(preset):
     config = preset()
     with torch.device("meta"):

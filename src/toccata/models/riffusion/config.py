@@ -49,7 +49,7 @@ class RiffusionConfig:
 
 def mini() -> RiffusionConfig:
     """riffusion-mini: 5.5 s at once, words by text-mini."""
-    unet = PictureUNetSizes(inputs=16, channels=(64, 128, 192), attentions=(0, 1, 1), blocks=2, heads=4, tokens=256)
+    unet = PictureUNetSizes(inputs=16, channels=(64, 96, 128), attentions=(0, 1, 1), blocks=2, heads=4, tokens=256)
     return RiffusionConfig(fold=4, unet=unet, text_width=256, text_tokens=24)
 
 
