@@ -7,6 +7,7 @@ import pytest
 from benchmarks import mousai as bench
 from benchmarks.report import Options
 from toccata.codecs import magnitude
+from toccata.errors import InputError
 from toccata.models.mousai import config
 from toccata.nn.unet import UNetSizes
 
@@ -50,3 +51,16 @@ def test_the_papers_length_in_its_steps_is_held_against_its_seconds(monkeypatch)
     monkeypatch.setattr(model.codec.decoder, "forward", lambda *told: done.append(1) or decode(*told))
     figure = bench.whole(model, "cpu", short)
     assert (figure.against, len(done)) == (49.0, 3)
+
+
+def test_a_trained_one_is_timed_as_it_is_run(monkeypatch):
+    monkeypatch.setattr(bench, "TRAINED", 1.0)
+    monkeypatch.setattr(bench.toccata, "load", lambda name, device: bench.built("cpu"))
+    compression, speed = bench.run(Options(quick=True, model="runs/mousai/model"))
+    assert compression.value == CODEC.stride * 2 / CODEC.latent
+    assert (speed.value or 0) > 0
+
+
+def test_a_model_of_another_family_is_refused():
+    with pytest.raises(InputError, match="family mousai"):
+        next(bench.run(Options(quick=True, model="musicgen-mini")))
