@@ -132,11 +132,6 @@ def config_of(teacher: StableAudioConfig, leaps: int) -> StableAudioConfig:
     return replace(teacher, sampling=sampling, condition_dropout=0.0)
 
 
-def times_of(teacher: StableAudio, steps: int) -> list[float]:
-    """Of the student's schedule."""
-    return even(steps, teacher.config.sampling.shift)
-
-
 class Told(NamedTuple):
     """Pieces with what the network is told of each, on its device."""
 
@@ -165,7 +160,7 @@ def loss_of(
     for some_B in torch.arange(rows).split(-(-rows // recipe.times)):
         part = told.rows(some_B)
         place, stray = torch.rand(2, generator=chance).tolist()
-        t, after = leap_from(times_of(teacher, recipe.leaps), place, stray < recipe.strays)
+        t, after = leap_from(even(recipe.leaps), place, stray < recipe.strays)
         noise_BTD = torch.randn(part.latent_BTD.shape, generator=chance).to(part.latent_BTD)
         x_BTD = path.mix(part.latent_BTD, noise_BTD, t)
         with torch.no_grad():
@@ -192,9 +187,9 @@ def taught(teacher: StableAudio, told: Told) -> Denoise:
 @torch.no_grad()
 def examine(teacher: StableAudio, told: Told, recipe: StableAudioStepsRecipe) -> Callable[[StableAudioNetwork], str]:
     """How far from where its teacher lands in many steps a student does, and, beside it, the teacher in as few."""
-    path, few = PATHS[teacher.config.objective], times_of(teacher, recipe.leaps)
+    path, few = PATHS[teacher.config.objective], even(recipe.leaps)
     noise_BTD = torch.randn(told.latent_BTD.shape, generator=Generator().manual_seed(0)).to(told.latent_BTD)
-    many_BTD = heun(taught(teacher, told), noise_BTD, times_of(teacher, recipe.leaps * recipe.walk), path)
+    many_BTD = heun(taught(teacher, told), noise_BTD, even(recipe.leaps * recipe.walk), path)
 
     def far(denoise: Denoise) -> float:
         return (ddim(denoise, noise_BTD, few, path) - many_BTD).square().mean().sqrt().item()

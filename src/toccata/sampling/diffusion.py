@@ -94,9 +94,9 @@ def guided(with_text: Tensor, without: Tensor, guidance: float, rescale: float =
 # Schedules: how the times of ``steps`` steps lie. Sigma is noise / signal.
 
 
-def even(steps: int, shift: float = 1.0) -> list[float]:
-    """Times evenly apart; a ``shift`` above 1 moves them towards the noise (arXiv 2403.03206, equation 23)."""
-    return [shift * t / (1 + (shift - 1) * t) for t in (1 - i / steps for i in range(steps + 1))]
+def even(steps: int) -> list[float]:
+    """Times evenly apart."""
+    return [1 - i / steps for i in range(steps + 1)]
 
 
 def even_log_snr(steps: int, first: float = -6.0, last: float = 2.0) -> list[float]:

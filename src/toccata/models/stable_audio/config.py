@@ -14,7 +14,7 @@ START, TOTAL = "seconds_start", "seconds_total"
 class DiffusionSampling:
     """How latents are drawn: see ``models/stable_audio/drawing.py`` for the names of solvers and schedules.
 
-    ``low`` and ``high`` bound the sigmas of the schedules "exponential" and "karras"; ``shift`` is that of "even".
+    ``low`` and ``high`` bound the sigmas of the schedules "exponential" and "karras".
     """
 
     solver: str = "dpm-2m-sde"
@@ -24,7 +24,6 @@ class DiffusionSampling:
     rescale: float = 0.0
     low: float = 0.3
     high: float = 500.0
-    shift: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ SOLVERS = {
     "ping-pong": ping_pong,
 }
 SCHEDULES: dict[str, Callable[[DiffusionSampling], list[float]]] = {
-    "even": lambda chosen: even(chosen.steps, chosen.shift),
+    "even": lambda chosen: even(chosen.steps),
     "even-log-snr": lambda chosen: even_log_snr(chosen.steps),
     "exponential": lambda chosen: exponential(chosen.steps, chosen.low, chosen.high),
     "karras": lambda chosen: karras(chosen.steps, chosen.low, chosen.high),
