@@ -10,6 +10,7 @@ from toccata.codecs.magnitude import (
     MagnitudeAutoencoder,
     MagnitudeConfig,
     full,
+    guess,
     load_magnitude,
     magnitude_loss,
     mini,
@@ -17,6 +18,7 @@ from toccata.codecs.magnitude import (
 )
 from toccata.errors import InputError, WeightsError
 from toccata.nn.unet import UNetSizes
+from toccata.sampling.diffusion import COSINE, target
 from toccata.weights import checkpoint
 
 UNET = UNetSizes(
@@ -139,19 +141,42 @@ def test_the_loss_repeats_with_its_generator_and_falls():
     assert sum(draw(seed).item() for seed in range(4)) < 0.9 * before
 
 
+def test_the_guess_is_the_best_linear_one():
+    t_B = torch.tensor([0.03, 0.3, 0.8])
+    sound, hiss = (torch.randn(3, 1, 200_000, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    x, velocity = target(COSINE, 0.1 * sound, hiss, t_B)
+    size, skip, off = guess(t_B, 0.1)
+    assert (size * x).std(-1).flatten().tolist() == pytest.approx([1, 1, 1], rel=0.02)
+    best = (x * velocity).mean(-1) / x.square().mean(-1)
+    assert skip.flatten().tolist() == pytest.approx(best.flatten().tolist(), rel=0.02)
+    left = (velocity - skip * x).std(-1)
+    assert off.flatten().tolist() == pytest.approx(left.flatten().tolist(), rel=0.02)
+
+
+def test_with_a_guess_a_decoder_that_knows_nothing_is_off_by_it():
+    codec = MagnitudeAutoencoder(replace(SMALL, loudness=0.1))
+    torch.nn.init.zeros_(codec.decoder.synthesis.weight)
+    sound = 0.1 * torch.randn(16, 2, 960, generator=torch.Generator().manual_seed(0))
+    loss, _ = magnitude_loss(codec, sound, torch.Generator().manual_seed(1))
+    assert loss.item() == pytest.approx(1, rel=0.05)
+
+
 def test_silence_gives_slopes_that_are_numbers():
     made = MagnitudeAutoencoder(SMALL)
     magnitude_loss(made, torch.zeros(1, 2, 320), torch.Generator().manual_seed(0))[0].backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in made.parameters())
 
 
-def test_saved_and_loaded_it_is_the_same(codec, tmp_path):
+def test_saved_and_loaded_it_is_nearly_the_same_and_from_then_on_quite(codec, tmp_path):
     save_magnitude(tmp_path / "codec", codec, name="magnitude-small")
     loaded = load_magnitude(tmp_path / "codec")
     assert loaded.config == SMALL
     latent = codec.encode(noise(160))
-    assert torch.equal(loaded.encode(noise(160)), latent)
-    assert torch.equal(loaded.decode(latent, seeds(1)), codec.decode(latent, seeds(1)))
+    assert torch.allclose(loaded.encode(noise(160)), latent, atol=0.02)
+    assert torch.allclose(loaded.decode(latent, seeds(1)), codec.decode(latent, seeds(1)), atol=0.05)
+    save_magnitude(tmp_path / "again", loaded, name="magnitude-small")
+    again = load_magnitude(tmp_path / "again")
+    assert torch.allclose(again.encode(noise(160)), loaded.encode(noise(160)), atol=1e-3)
 
 
 def test_the_scale_divides_and_multiplies_again(codec):
