@@ -46,27 +46,48 @@ def recipe(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         latent_TD = torch.arange(sum(FRAMES))[:, None].expand(-1, 3).half().contiguous()
         told = zip(FRAMES, ("piano", "drums"), strict=True)
-        records = [{"frames": frames, "captions": [{"text": text}]} for frames, text in told]
+        bars = {"tempo": 600, "meter": [2, 4]}  # a fifth of a second, 12.5 frames
+        records = [{"frames": frames, "captions": [{"text": text}], **bars} for frames, text in told]
         save_file({"latent": latent_TD}, folder / "000000.safetensors", metadata={"records": json.dumps(records)})
     before = torch.get_num_threads()
     yield made
     torch.set_num_threads(before)
 
 
-def test_a_crop_knows_its_place_and_ends_in_silence(recipe):
+def crops_of(recipe, count):
+    """(piece, first frame, frames heard, told start, told total, what follows is silence) of so many crops."""
     codec = load_autoencoder(recipe.codec)
     read = stable_audio.latent_store(recipe, 1).read
-    draw = stable_audio.sampler(recipe, stable_audio.PRESETS["mini"](), codec, read, 16)
+    draw = stable_audio.sampler(recipe, stable_audio.PRESETS["mini"](), codec, read, count)
     batch, silence_TD = draw(0), codec.encode(torch.zeros(1, 2, 6400))[0]
     assert torch.equal(batch.latent_BTD, draw(0).latent_BTD)
-    assert len(set(batch.timing["seconds_start"].tolist())) > 2
     for latent_TD, text, start, total in zip(*batch[:2], *batch.timing.values(), strict=True):
         piece = ("piano", "drums").index(text)
-        first = sum(FRAMES[:piece]) + round(start.item() * 62.5)
-        heard = min(100, FRAMES[piece] - round(start.item() * 62.5))
-        assert total.item() == pytest.approx(FRAMES[piece] / 62.5)
-        assert latent_TD[:heard, 0].tolist() == [*range(first, first + heard)]
+        at = round(latent_TD[0, 0].item())
+        begun = at - sum(FRAMES[:piece])
+        heard = min(100, FRAMES[piece] - begun)
+        assert latent_TD[:heard, 0].tolist() == [*range(at, at + heard)]
+            *range(round(latent_TD[0, 0].item()), sum(FRAMES[:piece]) + first + heard)
+        ]
         assert torch.equal(latent_TD[heard:], silence_TD[heard:])
+        yield piece, begun, heard, start.item() * 62.5, total.item() * 62.5
+
+
+def test_a_crop_knows_its_place_and_ends_in_silence(recipe):
+    found = list(crops_of(replace(recipe, short=0.0), 32))
+    assert [start for *_, start, _ in found] == pytest.approx([begun for _, begun, *_ in found], abs=1e-3)
+    assert [total for *_, total in found] == pytest.approx([FRAMES[piece] for piece, *_ in found])
+    assert len({begun for _, begun, *_ in found}) > 4
+    long = [heard for piece, _, heard, *_ in found if piece == 0]
+    assert min(long) < 100 == max(long)  # some end within, though their piece is longer than a window
+
+
+def test_the_last_bars_are_told_as_a_piece_of_their_own(recipe):
+    for piece, begun, heard, start, total in crops_of(replace(recipe, from_start=0, to_end=0, short=1), 32):
+        assert start == 0
+        assert total == pytest.approx(heard)
+        assert heard == FRAMES[piece] - begun
+        assert begun in [round(12.5 * bar) for bar in range(12)] or piece == 1
 
 
 def test_it_resumes_exactly_and_its_model_plays(recipe, tmp_path):
@@ -127,7 +148,8 @@ def test_a_shard_is_what_the_codec_makes_of_rendered_pieces(recipe, monkeypatch)
 
 def test_shards_made_while_it_trains_are_those_made_alone(recipe, monkeypatch):
     waves = [torch.randint(-9000, 9000, (n, 2)).to(torch.int16) for n in (700, 320)]
-    records = [{"samples": len(wave), "captions": [{"text": "piano"}]} for wave in waves]
+    told = {"captions": [{"text": "piano"}], "tempo": 120, "meter": [4, 4]}
+    records = [{"samples": len(wave), **told} for wave in waves]
     monkeypatch.setattr(stereo, "stereo_shard", lambda index, seed, sample_rate: ({"wave": torch.cat(waves)}, records))
     monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: True)  # as with AMX
     store = stable_audio.latent_store(recipe, 1)

@@ -7,11 +7,12 @@ Shapes: B batch, T frames, D latent width.
 """
 
 import functools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,11 +41,13 @@ HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
 class StableAudioRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
-    ``codec`` is an autoencoder's folder; one that is not part of toccata is copied beside the model. ``text`` reads the
-    captions: text-mini, a folder with a T5 or a CLAP (copied too), or a public model's name. ``from_start`` of the
-    crops begin with their piece. A model that isn't ``timed`` is told the same seconds of every crop: what is compared
-    with, to see what they are good for. Pieces are drawn from the newest ``shards_in_memory`` shards; there are
-    ``first_shards`` at the start, and one more every ``steps_per_shard`` steps.
+    ``codec`` is an autoencoder's folder; one that is not part of toccata is copied beside the model. ``text`` reads
+    the captions: text-mini, a folder with a T5 or a CLAP (copied too), or a public model's name. Shares of the
+    crops begin with their piece (``from_start``), see its end (``to_end``), or are its last bars, told as a
+    ``short`` piece of their own; the others lie anywhere within. A model that isn't ``timed`` is told the same
+    seconds of every crop: what is compared with, to see what they are good for. Pieces are drawn from the newest
+    ``shards_in_memory`` shards; there are ``first_shards`` at the start, and one more every ``steps_per_shard``
+    steps.
     """
 
     out: Path = Path("runs/stable-audio")
@@ -56,7 +59,9 @@ class StableAudioRecipe:
     batch: int = 16
     muon_rate: float = 2e-3
     adam_rate: float = 1e-3
-    from_start: float = 0.5
+    from_start: float = 0.35
+    to_end: float = 0.2
+    short: float = 0.3
     timed: bool = True
     ema: float = 0.999
     decay: float = 0.2
@@ -159,17 +164,34 @@ def sampler(
             shard, records = load(newest - under(min(newest + 1, recipe.shards_in_memory)))
             chosen = under(len(records))
             latent_TD = shard["latent"].split([record["frames"] for record in records])[chosen].float()
-            start = under(max(len(latent_TD) - config.window, 0) + 1)
-            start = 0 if float(torch.rand((), generator=choose)) < recipe.from_start else start
+            place = float(torch.rand((), generator=choose))
+            left = len(latent_TD) - config.window  # where the last whole window begins
+            begins = 0  # where what the crop is told of begins
+            if place < recipe.from_start:
+                start = 0
+            elif place < recipe.from_start + recipe.to_end:
+                start = max(left, 0) + under(max(len(latent_TD) - max(left, 0) - round(rate), 1))
+            elif place < recipe.from_start + recipe.to_end + recipe.short:
+                bars = bars_within(records[chosen], max(left, 0), len(latent_TD) - round(rate), rate)
+                start = begins = bars[under(len(bars))]
+            else:
+                start = under(max(left, 0) + 1)
             part_TD = latent_TD[start : start + config.window]
             crops.append(torch.cat([part_TD, silence_TD[len(part_TD) :]]))
             texts = records[chosen]["captions"]
             captions.append(texts[under(len(texts))]["text"])
-            starts.append(start / rate)
-            totals.append(len(latent_TD) / rate)
+            starts.append((start - begins) / rate)
+            totals.append((len(latent_TD) - begins) / rate)
         return Batch(torch.stack(crops), captions, {START: seconds_of(starts), TOTAL: seconds_of(totals)})
 
     return draw
+
+
+def bars_within(record: dict[str, Any], first: int, last: int, rate: float) -> list[int]:
+    """The frames from ``first`` to ``last`` at which a bar of the piece begins; where none does, ``first``."""
+    seconds = 60 / record["tempo"] * record["meter"][0]
+    bars = range(math.ceil(first / rate / seconds), math.floor(last / rate / seconds) + 1)
+    return [round(bar * seconds * rate) for bar in bars] or [first]
 
 
 def publish(
