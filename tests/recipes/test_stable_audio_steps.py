@@ -42,7 +42,9 @@ def recipe(tmp_path):
     for seed in (1, stable_audio.HELD_OUT_SEED):
         folder = stable_audio.latent_store(music, seed).folder
         folder.mkdir(parents=True)
-        records = [{"frames": 25, "captions": [{"text": text}]} for text in ("piano", "drums")]
+        records = [
+            {"frames": 25, "captions": [{"text": text}], "tempo": 600, "meter": [2, 4]} for text in ("piano", "drums")
+        ]
         latent_TD = torch.randn(50, 3, generator=torch.Generator().manual_seed(seed)).half()
         save_file({"latent": latent_TD}, folder / "000000.safetensors", metadata={"records": json.dumps(records)})
     before = torch.get_num_threads()
