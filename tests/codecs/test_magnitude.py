@@ -10,7 +10,6 @@ from toccata.codecs.magnitude import (
     MagnitudeAutoencoder,
     MagnitudeConfig,
     full,
-    guess,
     load_magnitude,
     magnitude_loss,
     mini,
@@ -18,7 +17,6 @@ from toccata.codecs.magnitude import (
 )
 from toccata.errors import InputError, WeightsError
 from toccata.nn.unet import UNetSizes
-from toccata.sampling.diffusion import COSINE, target
 from toccata.weights import checkpoint
 
 UNET = UNetSizes(
@@ -139,26 +137,6 @@ def test_the_loss_repeats_with_its_generator_and_falls():
         draw(100 + step).backward()
         optimiser.step()
     assert sum(draw(seed).item() for seed in range(4)) < 0.9 * before
-
-
-def test_the_guess_is_the_best_linear_one():
-    t_B = torch.tensor([0.03, 0.3, 0.8])
-    sound, hiss = (torch.randn(3, 1, 200_000, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
-    x, velocity = target(COSINE, 0.1 * sound, hiss, t_B)
-    size, skip, off = guess(t_B, 0.1)
-    assert (size * x).std(-1).flatten().tolist() == pytest.approx([1, 1, 1], rel=0.02)
-    best = (x * velocity).mean(-1) / x.square().mean(-1)
-    assert skip.flatten().tolist() == pytest.approx(best.flatten().tolist(), rel=0.02)
-    left = (velocity - skip * x).std(-1)
-    assert off.flatten().tolist() == pytest.approx(left.flatten().tolist(), rel=0.02)
-
-
-def test_with_a_guess_a_decoder_that_knows_nothing_is_off_by_it():
-    codec = MagnitudeAutoencoder(replace(SMALL, loudness=0.1))
-    torch.nn.init.zeros_(codec.decoder.synthesis.weight)
-    sound = 0.1 * torch.randn(16, 2, 960, generator=torch.Generator().manual_seed(0))
-    loss, _ = magnitude_loss(codec, sound, torch.Generator().manual_seed(1))
-    assert loss.item() == pytest.approx(1, rel=0.05)
 
 
 def test_silence_gives_slopes_that_are_numbers():

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,8 +45,7 @@ class MagnitudeConfig:
     Spectra of ``n_fft`` samples every ``hop`` go through ``blocks`` residual blocks of ``width`` at each of the
     ``factors`` by which frames become fewer. The decoder sees, of each channel, ``filters`` learnt filters every
     ``patch`` samples. ``window`` latent frames are decoded at once, in ``steps``. ``scale`` is what latents are divided
-    by for the model that draws them. Where it is told how loud sound usually is (``loudness``, the standard deviation
-    of its samples), the decoder predicts only what a linear guess leaves open (arXiv 2206.00364, section 5).
+    by for the model that draws them.
     """
 
     sample_rate: int = 48000
@@ -63,7 +62,6 @@ class MagnitudeConfig:
     window: int = 1024
     steps: int = 20
     scale: float = 1.0
-    loudness: float = 0.0
 
     @property
     def stride(self) -> int:
@@ -100,7 +98,7 @@ def mini() -> MagnitudeConfig:
         injected=32,
         inject_depth=4,
     )
-    return MagnitudeConfig(width=128, blocks=(1, 2), filters=32, unet=unet, window=256, loudness=0.1)
+    return MagnitudeConfig(width=128, blocks=(1, 2), filters=32, unet=unet, window=256)
 
 
 class MagnitudeEncoder(nn.Module):
@@ -133,43 +131,18 @@ class MagnitudeEncoder(nn.Module):
         return sizes.unflatten(0, wave_BCN.shape[:2]).flatten(1, 2)
 
 
-class Guess(NamedTuple):
-    """How the velocity is guessed of a noisy wave: it times ``skip``, off by ``off`` on average.
-
-    The wave itself times ``size`` is as loud as a standard normal.
-    """
-
-    size: Tensor
-    skip: Tensor
-    off: Tensor
-
-
-def guess(t_B: Tensor, loudness: float) -> Guess:
-    """The best linear one for sound of that standard deviation, for each time; of shape (B, 1, 1)."""
-    angle_B11 = (t_B.float() * math.pi / 2)[:, None, None]
-    signal, noise = angle_B11.cos(), angle_B11.sin()
-    variance = noise.square() + (loudness * signal).square()
-    return Guess(variance.rsqrt(), signal * noise * (1 - loudness**2) / variance, loudness * variance.rsqrt())
-
-
 class WaveUNet(nn.Module):
     """A U-Net on learnt filters of the wave: noisy wave_BCN, times and latents -> the wave's velocity."""
 
     def __init__(self, config: MagnitudeConfig) -> None:
         super().__init__()
-        channels, patch, self.loudness = config.audio_channels, config.patch, config.loudness
+        channels, patch = config.audio_channels, config.patch
         wide = channels * config.filters
         self.analysis = nn.Conv1d(channels, wide, patch, patch, bias=False)
         self.unet = UNet(config.unet)
         self.synthesis = nn.ConvTranspose1d(wide, channels, patch, patch, bias=False)
 
     def forward(self, wave_BCN: Tensor, t_B: Tensor, latent_BDT: Tensor) -> Tensor:
-        if not self.loudness:
-            return self._seen(wave_BCN, t_B, latent_BDT)
-        size, skip, off = guess(t_B, self.loudness)
-        return skip * wave_BCN + off * self._seen(size * wave_BCN, t_B, latent_BDT)
-
-    def _seen(self, wave_BCN: Tensor, t_B: Tensor, latent_BDT: Tensor) -> Tensor:
         return self.synthesis(self.unet(self.analysis(wave_BCN), t_B, latent_BDT=latent_BDT))
 
 
@@ -238,19 +211,13 @@ class MagnitudeAutoencoder(nn.Module):
 
 
 def magnitude_loss(codec: MagnitudeAutoencoder, wave_BCN: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The mean squared error of the velocity at uniform times (v-objective), and the latents that were told.
-
-    Where the decoder begins with a guess, the error is told as a share of that guess's own, so that all times count.
-    """
+    """The mean squared error of the velocity at uniform times (v-objective), and the latents that were told."""
     t_B = torch.rand(len(wave_BCN), generator=generator)
     noise_BCN = torch.randn(wave_BCN.shape, generator=generator).to(wave_BCN)
     x_BCN, velocity_BCN = target(COSINE, wave_BCN, noise_BCN, t_B)
     latent_BDT = codec.encoder(wave_BCN)
     made_BCN = codec.decoder(x_BCN, t_B.to(wave_BCN), latent_BDT)
-    error_BCN = made_BCN.float() - velocity_BCN
-    if codec.config.loudness:
-        error_BCN = error_BCN / guess(t_B.to(error_BCN.device), codec.config.loudness).off
-    return error_BCN.square().mean(), latent_BDT
+    return (made_BCN.float() - velocity_BCN).square().mean(), latent_BDT
 
 
 def save_magnitude(folder: Path, codec: MagnitudeAutoencoder, **card: object) -> None:
