@@ -63,11 +63,11 @@ def test_a_model_of_another_family_is_refused(capsys, folder):
 def test_timing_gives_every_length_with_its_control(folder, monkeypatch):
     monkeypatch.setattr(timing, "LENGTHS", (2.0, 3.0, 4.0))
     figures = {figure.metric: figure for figure in timing.run(Options(True, model=str(folder / "model")))}
-    assert len(figures) == 12
+    assert len(figures) == 13
     share = figures["ends within 0.25 s, all lengths"]
     assert share.n == 6
     assert share.control is not None
-    assert (figures["seconds of fading at the end (median)"].against or 0) > 0
+    assert (figures["as generated: seconds of fading at the end (median)"].against or 0) > 0
 
 
 def test_a_model_trained_without_timing_is_asked_for_the_same(folder, monkeypatch):
@@ -146,7 +146,7 @@ def test_codecs_are_compared_at_their_rates(folder, pieces, monkeypatch):
     told = Options(True, model=str(folder / "autoencoder"))
     monkeypatch.setattr(stereo, "excerpts", lambda indices: [Excerpt(hum(1.2 + i / 10, i), "") for i in indices])
     figures = {figure.metric: figure for figure in autoencoder.run(told)}
-    assert len(figures) == 12
+    assert len(figures) == 13
     assert figures["SI-SDR (median) of the side, band, autoencoder, 250 numbers/s"].n == 2
     image = figures["error of the stereo image, band, encodec, 3 kbit/s"]
     assert image.control is not None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from toccata.models.stable_audio.canvas import begun_with, empty, kept_outside, pasted, windows
+from toccata.models.stable_audio.canvas import begun_with, empty, ended, kept_outside, pasted, windows
 
 SIZE = 20
 
@@ -28,6 +28,18 @@ def test_a_piece_is_covered_by_windows_that_overlap(frames):
         assert window.made - window.first >= SIZE // 4
         assert window.first + SIZE <= frames
     assert len(found) == max(1, -(-(frames - SIZE // 4) // (SIZE - SIZE // 4)))
+
+
+@pytest.mark.parametrize("frames", [1, 17, 19, 20, 34, 35, 36, 200])
+def test_the_last_window_of_a_piece_that_ends_hears_its_rest(frames):
+    canvas = ended(empty(frames, SIZE, 2), torch.tensor([5.0, 6.0]), beyond=3)
+    assert canvas.keep_T.tolist() == [False] * frames + [True] * SIZE
+    assert torch.equal(canvas.sound_TD[frames:], torch.tensor([[5.0, 6.0]]).expand(SIZE, 2))
+    found = list(windows(canvas, SIZE, []))
+    check_cover(found, frames)
+    assert found[-1].first + SIZE >= frames + 3
+    for window in found[1:]:
+        assert window.made - window.first >= SIZE // 4
 
 
 def test_a_new_window_begins_where_the_text_changes():

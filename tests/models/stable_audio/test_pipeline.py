@@ -61,6 +61,19 @@ def test_a_clip_is_as_long_as_asked_to_the_sample(model, seconds):
     assert (clip.prompt, clip.seed, clip.model, clip.weights_sha256) == ("calm piano", 7, "small", "ab" * 32)
 
 
+@pytest.mark.parametrize("seconds", [1.0, 4.03])
+def test_a_piece_with_a_rest_is_drawn_in_sight_of_the_silence_after_it(model, seconds):
+    resting = StableAudio(*parts(replace(CONFIG, rest=0.4)), load_text_encoder(), "small", "ab" * 32)
+    clip, plain = resting.generate("calm piano", seconds, 7), model.generate("calm piano", seconds, 7)
+    assert clip.samples.shape == plain.samples.shape
+    assert not np.allclose(clip.samples, plain.samples, atol=1e-3)
+    silence_D = resting._encoded(np.zeros((2, 64 * STRIDE), np.float32))[32]
+    canvas = resting._canvas(None, 70, ())
+    assert canvas.beyond == 25
+    assert torch.equal(canvas.sound_TD[70:], silence_D.expand(WINDOW, 4))
+    assert canvas.keep_T[70:].all()
+
+
 def test_the_same_seed_gives_the_same_samples_alone_or_in_a_list(model):
     one, other = model.generate(["calm piano", "fast drums"], 1.0, 7)
     assert np.array_equal(one.samples, model.generate("calm piano", 1.0, 7).samples)

@@ -16,11 +16,15 @@ SEAM_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Canvas:
-    """``frames`` of a piece. ``sound_TD`` and ``keep_T`` go on for a window beyond its end, where silence is."""
+    """``frames`` of a piece. ``sound_TD`` and ``keep_T`` go on for a window beyond its end, where silence is.
+
+    The last window hears ``beyond`` frames of that.
+    """
 
     frames: int
     sound_TD: Tensor
     keep_T: Tensor
+    beyond: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,13 @@ def begun_with(sound_TD: Tensor, silence_D: Tensor, frames: int, window: int) ->
     there_TD, whole = sound_TD[:frames], frames + window
     filled_TD = torch.cat([there_TD, silence_D.expand(whole - len(there_TD), -1)])
     return Canvas(frames, filled_TD, torch.zeros(whole, dtype=torch.bool))
+
+
+def ended(canvas: Canvas, silence_D: Tensor, beyond: int) -> Canvas:
+    """``canvas`` with silence kept beyond its end, so that what is drawn before it leads there."""
+    sound_TD, keep_T = canvas.sound_TD.clone(), canvas.keep_T.clone()
+    sound_TD[canvas.frames :], keep_T[canvas.frames :] = silence_D, True
+    return Canvas(canvas.frames, sound_TD, keep_T, beyond)
 
 
 def lengthened(old_CN: np.ndarray, before: int, after: int, reach: int) -> np.ndarray:
@@ -70,7 +81,8 @@ def kept_outside(canvas: Canvas, regions: Sequence[tuple[float, float]], rate: f
 def windows(canvas: Canvas, window: int, changes: Sequence[int]) -> Iterator[Window]:
     """The windows that make a canvas whole, in order; where the text ``changes`` a new one begins.
 
-    Each hears again the end of what is there; the last ones lie so that they end with the piece. Before what is kept, a
+    Each hears again the end of what is there; the last ones lie so that they end with the piece, or as far beyond it as
+    the canvas says. Before what is kept, a
     window stops early rather than hear too little of it.
     """
     made, frames, overlap = 0, canvas.frames, int(OVERLAP * window)
@@ -81,8 +93,10 @@ def windows(canvas: Canvas, window: int, changes: Sequence[int]) -> Iterator[Win
             yield Window(made, made, start, copied=True)
             made = start
             continue
-        first = max(min(made - overlap, frames - window), 0)
+        first = max(min(made - overlap, frames + canvas.beyond - window), 0)
         until = min([first + window, frames, *(at for at in changes if at > made)])
+        if until == frames and first + window < frames + canvas.beyond:
+            until = frames + canvas.beyond - window + overlap  # one more, which hears all of the rest
         kept = torch.nonzero(canvas.keep_T[made:frames]).flatten()
         early = made + int(kept[0]) + 2 * overlap - window if len(kept) else frames
         if made < early < until < early + window - overlap:

@@ -35,7 +35,8 @@ class StableAudioConfig:
     crop is told of itself: where in its piece it starts, and how long the whole is; ``numbers`` chooses how:
     "fourier" features of a number (Open) or a learnt "table" of whole seconds (arXiv 2402.04825, section 3.3).
     ``window`` counts latent frames; texts have ``text_tokens``, the last of them zeros. Where there are sizes of a
-    ``unet``, it takes the transformer's place; the window is then a multiple of its stride.
+    ``unet``, it takes the transformer's place; the window is then a multiple of its stride. With ``rest``, what
+    lies beyond a piece's end is kept silent as it is drawn, and the last window hears so many seconds of that.
     """
 
     dit: DiTSizes = field(default_factory=DiTSizes)
@@ -49,6 +50,7 @@ class StableAudioConfig:
     numbers: str = "fourier"
     longest: float = 512.0
     condition_dropout: float = 0.1
+    rest: float = 0.0
     sampling: DiffusionSampling = field(default_factory=DiffusionSampling)
 
     @property
@@ -103,6 +105,7 @@ def mini() -> StableAudioConfig:
         text_tokens=24,
         numbers="table",
         longest=128.0,
+        rest=1.0,
         sampling=DiffusionSampling(solver="dpm-2m", schedule="even", steps=25, guidance=4.0),
     )
 

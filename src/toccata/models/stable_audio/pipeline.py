@@ -23,6 +23,7 @@ from toccata.models.stable_audio.canvas import (
     Window,
     begun_with,
     empty,
+    ended,
     kept_outside,
     lengthened,
     pasted,
@@ -216,13 +217,17 @@ class StableAudio(Streaming):
         return resample.resample(resample.to_channels(mono, self.codec.config.audio_channels), rate, self.sample_rate)
 
     def _canvas(self, old_CN: np.ndarray | None, frames: int, regions: Sequence[tuple[float, float]]) -> Canvas:
-        window, codec = self.config.window, self.codec.config
-        if old_CN is None:
+        window, codec, rest = self.config.window, self.codec.config, self.config.rest
+        if old_CN is None and not rest:
             return empty(frames, window, codec.latent)
         silence = np.zeros((codec.audio_channels, SILENT_FRAMES * codec.stride), np.float32)
         silence_D = self._encoded(silence)[SILENT_FRAMES // 2]
-        canvas = begun_with(self._encoded(old_CN), silence_D, frames, window)
-        return kept_outside(canvas, regions, codec.frame_rate) if regions else canvas
+        canvas = empty(frames, window, codec.latent)
+        if old_CN is not None:
+            canvas = begun_with(self._encoded(old_CN), silence_D, frames, window)
+        if regions:
+            canvas = kept_outside(canvas, regions, codec.frame_rate)
+        return ended(canvas, silence_D, round(rest * codec.frame_rate)) if rest else canvas
 
     def _encoded(self, wave_CN: np.ndarray) -> Tensor:
         wave_BCN = torch.from_numpy(np.ascontiguousarray(wave_CN))[None]
