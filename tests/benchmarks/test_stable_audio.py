@@ -47,14 +47,6 @@ def pieces(monkeypatch) -> None:
     monkeypatch.setattr(stereo, "excerpts", lambda indices: [Excerpt(hum(2.0, i), "slow piano") for i in indices])
 
 
-@pytest.mark.parametrize("name", ["timing", "editing"])
-def test_without_a_trained_model_one_sentence_asks_for_it(capsys, name):
-    assert bench.main([name, "--quick"]) == 2
-    assert capsys.readouterr().err == (
-        f"error: {name} needs a trained Stable Audio, and none ships yet; name one with --model FOLDER\n"
-    )
-
-
 def test_a_model_of_another_family_is_refused(capsys, folder):
     assert bench.main(["timing", "--model", "musicgen-mini"]) == 2
     assert "measures models of the family stable-audio" in capsys.readouterr().err
