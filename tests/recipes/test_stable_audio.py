@@ -16,6 +16,7 @@ from toccata.encoders.clap_pictures import Pictures
 from toccata.encoders.htsat import HTSATConfig
 from toccata.encoders.readers import CLAPReader
 from toccata.encoders.words import WordsConfig
+from toccata.errors import WeightsError
 from toccata.models.stable_audio.canvas import Window
 from toccata.models.stable_audio.config import first, mini
 from toccata.models.stable_audio.pipeline import StableAudio
@@ -24,6 +25,7 @@ from toccata.nn.unet import UNetSizes
 from toccata.recipes import stable_audio, stereo
 from toccata.training import precision
 from toccata.training.state import load_state
+from toccata.weights import checkpoint
 
 CODEC = AutoencoderConfig(sample_rate=4000, channels=2, decoder_channels=2, widths=(1, 2), strides=(8, 8), latent=3)
 FRAMES = (150, 40)
@@ -168,3 +170,13 @@ def test_a_model_that_is_not_timed_cannot_tell_lengths_apart(recipe):
         assert isinstance(other, DiTCondition)
         heard[timed] = torch.equal(one.whole_BW, other.whole_BW) and torch.equal(one.keys[0][0], other.keys[0][0])
     assert heard == {True: False, False: True}
+
+
+def test_it_may_begin_as_a_trained_model_and_as_no_other(recipe, tmp_path):
+    stable_audio.train(recipe)
+    slow = {"muon_rate": 0.0, "adam_rate": 0.0}
+    stable_audio.train(replace(recipe, out=tmp_path / "on", start=recipe.out / "model", steps=1, **slow))
+    trained, begun = (checkpoint.load(folder / "model")[1] for folder in (recipe.out, tmp_path / "on"))
+    assert all(torch.allclose(begun[name].float(), value.float(), atol=1e-2) for name, value in trained.items())
+    with pytest.raises(WeightsError, match="not Stable Audio"):
+        stable_audio.train(replace(recipe, out=tmp_path / "other", start=recipe.codec))

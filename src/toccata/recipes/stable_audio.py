@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
 from toccata.data.shards import Shard, ShardStore, made_ahead, shards_read
 from toccata.encoders.readers import TextReader, load_reader
-from toccata.errors import InputError
+from toccata.errors import InputError, WeightsError
 from toccata.models.stable_audio.config import START, TOTAL, StableAudioConfig, first, mini, mini_unet
 from toccata.models.stable_audio.network import StableAudioNetwork, diffusion_loss, seconds_of
 from toccata.models.stable_audio.pipeline import save_stable_audio
@@ -31,6 +31,8 @@ from toccata.training.optim import EMA, Optimisers, averaged, split_matrices, wa
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
+from toccata.weights import checkpoint
+from toccata.weights.compact import expand
 from toccata.weights.parts import BUNDLED, adopt
 
 PRESETS = {"mini": mini, "mini-unet": mini_unet, "first": first}
@@ -42,12 +44,12 @@ class StableAudioRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
     ``codec`` is an autoencoder's folder; one that is not part of toccata is copied beside the model. ``text`` reads
-    the captions: text-mini, a folder with a T5 or a CLAP (copied too), or a public model's name. Shares of the
-    crops begin with their piece (``from_start``), see its end (``to_end``), or are its last bars, told as a
-    ``short`` piece of their own; the others lie anywhere within. A model that isn't ``timed`` is told the same
-    seconds of every crop: what is compared with, to see what they are good for. Pieces are drawn from the newest
-    ``shards_in_memory`` shards; there are ``first_shards`` at the start, and one more every ``steps_per_shard``
-    steps.
+    the captions: text-mini, a folder with a T5 or a CLAP (copied too), or a public model's name. With ``start``,
+    the folder of a trained model, training goes on from its weights. Shares of the crops begin with their piece
+    (``from_start``), see its end (``to_end``), or are its last bars, told as a ``short`` piece of their own; the
+    others lie anywhere within. A model that isn't ``timed`` is told the same seconds of every crop: what is
+    compared with, to see what they are good for. Pieces are drawn from the newest ``shards_in_memory`` shards;
+    there are ``first_shards`` at the start, and one more every ``steps_per_shard`` steps.
     """
 
     out: Path = Path("runs/stable-audio")
@@ -55,6 +57,7 @@ class StableAudioRecipe:
     codec: Path = BUNDLED / "autoencoder-mini"
     text: str = "text-mini"
     preset: str = "mini"
+    start: Path | None = None
     steps: int = 20_000
     batch: int = 16
     muon_rate: float = 2e-3
@@ -98,6 +101,8 @@ def train(recipe: StableAudioRecipe) -> None:
     config = config.with_latent(codec.config.latent)
     torch.manual_seed(recipe.seed)
     network = StableAudioNetwork(config).to(recipe.device)
+    if recipe.start:
+        begin_as(network, recipe.start)
     ema = EMA(network, recipe.ema)
     optimisers = Optimisers(*split_matrices(network.blocks, network), recipe.muon_rate, recipe.adam_rate)
     path = recipe.out / "state.safetensors"
@@ -128,6 +133,14 @@ def train(recipe: StableAudioRecipe) -> None:
                 publish(recipe, network, ema, parts, step)
             if last:
                 break
+
+
+def begin_as(network: StableAudioNetwork, folder: Path) -> None:
+    """Take the weights of a trained model of the same sizes; raises ``WeightsError`` for any other."""
+    config, tensors = checkpoint.load(folder)
+    if config.get("family") != "stable-audio":
+        raise WeightsError(f"{folder} holds a {config.get('family')} model, not Stable Audio")
+    checkpoint.load_into(network, expand(tensors), folder)
 
 
 def loss_of(network: StableAudioNetwork, text: TextReader, batch: Batch, generator: torch.Generator) -> Tensor:
