@@ -138,7 +138,7 @@ def test_codecs_are_compared_at_their_rates(folder, pieces, monkeypatch):
     told = Options(True, model=str(folder / "autoencoder"))
     monkeypatch.setattr(stereo, "excerpts", lambda indices: [Excerpt(hum(1.2 + i / 10, i), "") for i in indices])
     figures = {figure.metric: figure for figure in autoencoder.run(told)}
-    assert len(figures) == 13
+    assert len(figures) == 12
     assert figures["SI-SDR (median) of the side, band, autoencoder, 250 numbers/s"].n == 2
     image = figures["error of the stereo image, band, encodec, 3 kbit/s"]
     assert image.control is not None
