@@ -42,7 +42,7 @@ class Sizes:
     band: int
 
 
-FULL, QUICK = Sizes(16, 40), Sizes(2, 2)
+FULL, QUICK = Sizes(6, 40), Sizes(2, 2)
 
 
 @dataclass(frozen=True)
