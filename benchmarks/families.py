@@ -5,12 +5,14 @@ the reference scores itself (its halves against each other, where a distance is 
 prompts or pieces in their place would (white noise, where there is no such thing). The intervals are the evaluator's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 import toccata
-from benchmarks.captions import cases
+from benchmarks.captions import Case, cases
 from benchmarks.clips import generated
 from benchmarks.held_out import HELD_OUT, RATE, SECONDS, excerpts
 from benchmarks.prompts import SEED
@@ -36,20 +38,14 @@ def run(options: Options) -> Iterator[Figure]:
     """All metrics of all models (or of the one that is named), each with its interval."""
     asked = cases(QUICK if options.quick else FULL)
     band = excerpts(HELD_OUT, [case.index for case in asked])
-    reference = [
-        Item(str(case.index), prompt=case.text, seconds=SECONDS, sound=Clip(one.wave_N[None], RATE))
-        for case, one in zip(asked, band, strict=True)
-    ]
+    reference = items(asked, (one.wave_N for one in band))
     joint = hub.load_joint_judge(device=options.device)
     shipped = [known.name for known in hub.KNOWN if known.family in FAMILIES and known.here]
     scores: dict[str, dict[str, Score]] = {}
     for name in [options.model] if options.model else shipped:
         model = toccata.load(name, device=options.device)
         waves = generated(model, [case.text for case in asked], SECONDS, SEED)
-        clips = [
-            Item(str(case.index), prompt=case.text, seconds=SECONDS, sound=Clip(wave_N[None], RATE))
-            for case, wave_N in zip(asked, waves, strict=True)
-        ]
+        clips = items(asked, waves)
         report = evaluate(reference, clips, MusicnnJudge(), CACHE / "heard", quietly, joint=joint)
         for caution in report.notes:
             note(f"{name}: {caution}")
@@ -61,6 +57,14 @@ def run(options: Options) -> Iterator[Figure]:
     if options.picture:
         draw(scores, options.picture)
         note(f"drew {options.picture}")
+
+
+def items(asked: Sequence[Case], waves: Iterable[np.ndarray]) -> list[Item]:
+    """A wave_N for each case, as the evaluator takes them."""
+    return [
+        Item(str(case.index), prompt=case.text, seconds=SECONDS, sound=Clip(wave_N[None], RATE))
+        for case, wave_N in zip(asked, waves, strict=True)
+    ]
 
 
 def figures(model: str, score: Score) -> Iterator[Figure]:

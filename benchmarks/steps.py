@@ -11,18 +11,16 @@ from dataclasses import dataclass
 
 from benchmarks.captions import cases
 from benchmarks.clips import generated
-from benchmarks.families import beside, quietly
-from benchmarks.held_out import HELD_OUT, RATE, SECONDS, excerpts
+from benchmarks.families import beside, items, quietly
+from benchmarks.held_out import HELD_OUT, SECONDS, excerpts
 from benchmarks.load import clocks, foreign
 from benchmarks.prompts import SEED
 from benchmarks.report import CACHE, Figure, Options, compared, note
 from benchmarks.stable_models import STUDENT, ships, stable_audio
 from benchmarks.streaming import CORES, PROMPT, memory_grown, take_cores
 from toccata import hub
-from toccata.clip import Clip
 from toccata.evaluation.ears import MusicnnJudge
 from toccata.evaluation.run import evaluate
-from toccata.evaluation.sets import Item
 from toccata.models.stable_audio.pipeline import StableAudio
 
 TIMED, AIM = 10.0, 2.0  # seconds of music, seconds of work
@@ -93,18 +91,11 @@ def judged(ways: list[Way], prompts: int, device: str) -> Iterator[Figure]:
     """Each metric of each way, beside what the band's own pieces score and what chance does."""
     asked, joint = cases(prompts), hub.load_joint_judge(device=device)
     band = excerpts(HELD_OUT, [case.index for case in asked])
-    reference = [
-        Item(str(case.index), prompt=case.text, seconds=SECONDS, sound=Clip(one.wave_N[None], RATE))
-        for case, one in zip(asked, band, strict=True)
-    ]
+    reference = items(asked, (one.wave_N for one in band))
     for way in ways:
         waves = generated(way.model, [case.text for case in asked], SECONDS, SEED, steps=way.steps)
-        clips = [
-            Item(item.name, prompt=item.prompt, seconds=SECONDS, sound=Clip(wave_N[None], RATE))
-            for item, wave_N in zip(reference, waves, strict=True)
-        ]
         wanted = ("frechet", "kl", "text")
-        report = evaluate(reference, clips, MusicnnJudge(), CACHE / "heard", quietly, wanted, joint)
+        report = evaluate(reference, items(asked, waves), MusicnnJudge(), CACHE / "heard", quietly, wanted, joint)
         for score in report.scores:
             against, control = beside(score)
             ratio = score.value / against if against else None
