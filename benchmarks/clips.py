@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def generated(
             if takes and judge:
                 _write(path, _wave(best_of(model, prompt, takes, judge, seconds, seed)))
             else:
-                taken = {"steps": steps} if steps else {}
+                taken: dict[str, Any] = {"steps": steps} if steps else {}
                 _write(path, _wave(model.generate(prompt, seconds=seconds, seed=seed, **taken)))
         yield np.load(path).astype(np.float32) / 32767
 
