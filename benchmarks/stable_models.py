@@ -18,12 +18,10 @@ def ships(name: str) -> bool:
 def stable_audio(name: str, options: Options, other: str | None = None) -> StableAudio:
     """The model ``other``, or the one named with --model, or the one that ships.
 
-    ``name`` is the benchmark's. Raises ``InputError`` where there is none.
+    ``name`` is the benchmark's. Raises ``InputError`` where it is of another family.
     """
-    wanted = other or options.model
-    if wanted is None and not ships(SHIPPED):
-        raise InputError(f"{name} needs a trained Stable Audio, and none ships yet; name one with --model FOLDER")
-    model: Any = toccata.load(wanted or SHIPPED, device=options.device)
+    wanted = other or options.model or SHIPPED
+    model: Any = toccata.load(wanted, device=options.device)
     if not isinstance(model, StableAudio):
         raise InputError(f"{name} measures models of the family stable-audio; {wanted} is none")
     return model

@@ -85,7 +85,7 @@ def full() -> MagnitudeConfig:
 
 
 def mini() -> MagnitudeConfig:
-    """Moûsai's autoencoder at a thirtieth of the parameters, at the same rates."""
+    """Moûsai's autoencoder at less than a thirtieth of the parameters, at the same rates."""
     none = (0,) * 7
     unet = UNetSizes(
         inputs=64,
