@@ -21,11 +21,11 @@ from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 
 UNET = UNetSizes(
-    inputs=8, channels=(8, 16, 16), factors=(1, 2, 2), blocks=(1, 1, 1), attentions=(0, 0, 0), crosses=(0, 0, 0),
+    inputs=16, channels=(16, 16, 16), factors=(1, 2, 2), blocks=(1, 1, 1), attentions=(0, 0, 0), crosses=(0, 0, 0),
     features=16, injected=4, inject_depth=1,
 )  # fmt: skip
 SMALL = MagnitudeConfig(
-    sample_rate=4000, n_fft=31, hop=8, width=16, factors=(2,), blocks=(1,), latent=4, patch=8, filters=4, unet=UNET,
+    sample_rate=4000, n_fft=31, hop=8, width=16, factors=(2,), blocks=(1,), latent=4, patch=8, filters=8, unet=UNET,
     window=20, steps=3,
 )  # fmt: skip
 
@@ -93,6 +93,17 @@ def test_a_decoded_wave_is_as_long_as_its_latents_say(codec, frames):
     assert wave.abs().max() <= 1
 
 
+def test_waves_are_told_as_loud_as_the_configuration_takes_them_to_be(codec):
+    softer = MagnitudeAutoencoder(replace(SMALL, loudness=0.25)).eval()
+    softer.load_state_dict(codec.state_dict())
+    wave = noise(160)
+    latent = codec.encode(wave)
+    assert torch.allclose(softer.encode(wave / 4), latent, atol=1e-5)
+    loud, soft = (made.decode(latent, seeds(1)) for made in (codec, softer))
+    inside = loud.abs() < 1
+    assert torch.allclose(soft[inside] * 4, loud[inside], atol=1e-4)
+
+
 def test_chance_comes_from_each_rows_generator_alone_or_in_a_batch(codec):
     latent = codec.encode(noise(400, rows=2))
     before = torch.get_rng_state()
@@ -133,7 +144,7 @@ def test_the_loss_repeats_with_its_generator_and_falls():
     assert draw(1) == draw(1) != draw(2)
     before = sum(draw(seed).item() for seed in range(4))
     optimiser = torch.optim.Adam(made.parameters(), 1e-2)
-    for step in range(20):
+    for step in range(60):
         optimiser.zero_grad()
         draw(100 + step).backward()
         optimiser.step()

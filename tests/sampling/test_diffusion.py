@@ -23,6 +23,7 @@ from toccata.sampling.diffusion import (
     karras,
     ping_pong,
     target,
+    times_of_training,
 )
 
 MEAN, SPREAD = 1.5, 0.6
@@ -163,3 +164,11 @@ def test_guidance_leads_away_and_can_be_brought_back_to_size():
 
 def test_every_objective_has_its_path():
     assert PATHS == {"v": COSINE, "rectified-flow": STRAIGHT}
+
+
+def test_times_of_training_dwell_where_they_are_told_or_nowhere():
+    log_odds = times_of_training((1.5, 0.5), 4000, torch.Generator().manual_seed(0)).logit()
+    assert log_odds.mean().item() == pytest.approx(1.5, abs=0.05)
+    assert log_odds.std().item() == pytest.approx(0.5, abs=0.05)
+    even_B = times_of_training(None, 4000, torch.Generator().manual_seed(0))
+    assert even_B.mean().item() == pytest.approx(0.5, abs=0.02)

@@ -44,8 +44,9 @@ class MagnitudeConfig:
 
     Spectra of ``n_fft`` samples every ``hop`` go through ``blocks`` residual blocks of ``width`` at each of the
     ``factors`` by which frames become fewer. The decoder sees, of each channel, ``filters`` learnt filters every
-    ``patch`` samples. ``window`` latent frames are decoded at once, in ``steps``. ``scale`` is what latents are divided
-    by for the model that draws them.
+    ``patch`` samples; as many as samples lose nothing. ``window`` latent frames are decoded at once, in ``steps``.
+    Waves are divided by ``loudness``, about their standard deviation, before noise of deviation 1 meets them; ``scale``
+    is what latents are divided by for the model that draws them.
     """
 
     sample_rate: int = 48000
@@ -61,6 +62,7 @@ class MagnitudeConfig:
     unet: UNetSizes = field(default_factory=_published_unet)
     window: int = 1024
     steps: int = 20
+    loudness: float = 1.0
     scale: float = 1.0
 
     @property
@@ -85,11 +87,11 @@ def full() -> MagnitudeConfig:
 
 
 def mini() -> MagnitudeConfig:
-    """Moûsai's autoencoder at less than a thirtieth of the parameters, at the same rates."""
+    """Moûsai's autoencoder at a thirtieth of the parameters, at the same rates; the band's loudness is about .1."""
     none = (0,) * 7
     unet = UNetSizes(
-        inputs=64,
-        channels=(64, 64, 128, 128, 192, 192, 192),
+        inputs=128,
+        channels=(128, 96, 128, 128, 192, 192, 192),
         factors=(1, 2, 2, 2, 2, 2, 2),
         blocks=(1, 1, 1, 1, 1, 1, 1),
         attentions=none,
@@ -98,7 +100,7 @@ def mini() -> MagnitudeConfig:
         injected=32,
         inject_depth=4,
     )
-    return MagnitudeConfig(width=128, blocks=(1, 2), filters=32, unet=unet, window=256)
+    return MagnitudeConfig(width=128, blocks=(1, 2), filters=64, unet=unet, window=128, loudness=0.1)
 
 
 class MagnitudeEncoder(nn.Module):
@@ -132,18 +134,28 @@ class MagnitudeEncoder(nn.Module):
 
 
 class WaveUNet(nn.Module):
-    """A U-Net on learnt filters of the wave: noisy wave_BCN, times and latents -> the wave's velocity."""
+    """A U-Net on learnt filters of the wave: noisy wave_BCN, times and latents -> the wave's velocity.
+
+    The published convolutions whose kernel is their stride are products of patches here, for oneDNN's convolution with
+    so few channels in and so long a kernel is wrong in bfloat16 on CPUs with AMX.
+    """
 
     def __init__(self, config: MagnitudeConfig) -> None:
         super().__init__()
-        channels, patch = config.audio_channels, config.patch
-        wide = channels * config.filters
-        self.analysis = nn.Conv1d(channels, wide, patch, patch, bias=False)
+        self.channels, self.patch = config.audio_channels, config.patch
+        samples, wide = self.channels * self.patch, self.channels * config.filters
+        self.analysis = nn.Linear(samples, wide, bias=False)
         self.unet = UNet(config.unet)
-        self.synthesis = nn.ConvTranspose1d(wide, channels, patch, patch, bias=False)
+        self.synthesis = nn.Linear(wide, samples, bias=False)
+        nn.init.orthogonal_(self.analysis.weight)
+        with torch.no_grad():
+            self.synthesis.weight.copy_(self.analysis.weight.T)
 
     def forward(self, wave_BCN: Tensor, t_B: Tensor, latent_BDT: Tensor) -> Tensor:
-        return self.synthesis(self.unet(self.analysis(wave_BCN), t_B, latent_BDT=latent_BDT))
+        patches_BTN = wave_BCN.unflatten(-1, (-1, self.patch)).transpose(1, 2).flatten(2)
+        made_BFT = self.unet(self.analysis(patches_BTN).transpose(1, 2), t_B, latent_BDT=latent_BDT)
+        made_BTCN = self.synthesis(made_BFT.transpose(1, 2)).unflatten(-1, (self.channels, self.patch))
+        return made_BTCN.transpose(1, 2).flatten(2)
 
 
 class MagnitudeAutoencoder(nn.Module):
@@ -165,7 +177,7 @@ class MagnitudeAutoencoder(nn.Module):
             shape = tuple(wave_BCN.shape)
             raise InputError(f"the codec takes (batch, {config.audio_channels} channels, samples), not {shape}")
         wave = F.pad(wave_BCN, (0, -wave_BCN.shape[-1] % config.stride))
-        return self.encoder(wave).transpose(1, 2).float() / config.scale
+        return self.encoder(wave / config.loudness).transpose(1, 2).float() / config.scale
 
     def decode(self, latent_BTD: Tensor, generators: Sequence[torch.Generator], steps: int | None = None) -> Tensor:
         """latent_BTD -> wave_BCN in [-1, 1], N = T x stride, by ``steps`` of diffusion.
@@ -204,14 +216,16 @@ class MagnitudeAutoencoder(nn.Module):
             return going_on(predict, known_BCN, noise_BCN, steps or config.steps, COSINE, done)
 
         past_BCN = torch.zeros(len(latent_BTD), config.audio_channels, 0) if known_BCN is None else known_BCN
+        past_BCN = past_BCN.to(device) / config.loudness
         left = frames * config.stride - past_BCN.shape[-1]
-        for wave_BCN in in_windows(draw, past_BCN.to(device), total, size, unit=config.stride):
-            yield wave_BCN[..., :left].clamp(-1, 1)
+        for wave_BCN in in_windows(draw, past_BCN, total, size, unit=config.stride):
+            yield (wave_BCN[..., :left] * config.loudness).clamp(-1, 1)
             left -= min(left, wave_BCN.shape[-1])
 
 
 def magnitude_loss(codec: MagnitudeAutoencoder, wave_BCN: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The mean squared error of the velocity at uniform times (v-objective), and the latents that were told."""
+    wave_BCN = wave_BCN / codec.config.loudness
     t_B = torch.rand(len(wave_BCN), generator=generator)
     noise_BCN = torch.randn(wave_BCN.shape, generator=generator).to(wave_BCN)
     x_BCN, velocity_BCN = target(COSINE, wave_BCN, noise_BCN, t_B)

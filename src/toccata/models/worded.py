@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,17 +21,26 @@ from toccata.encoders.readers import TextReader
 from toccata.errors import InputError
 from toccata.models.streaming import Streaming
 from toccata.prompt import EditOptions, GenerateOptions, Prompt
-from toccata.sampling.diffusion import COSINE, Denoise, guided, target
+from toccata.sampling.diffusion import COSINE, Denoise, guided, target, times_of_training
 
 S = TypeVar("S")
+
+
+class Training(Protocol):
+    """What a configuration says of training: the share of rows that are told no text, and where times dwell."""
+
+    @property
+    def condition_dropout(self) -> float: ...
+    @property
+    def dwell(self) -> tuple[float, float] | None: ...
 
 
 class WordedNetwork(nn.Module, ABC):
     """``told`` once for a text, then ``forward`` gives the velocity of what is noisy at any time."""
 
-    def __init__(self, text_width: int, text_tokens: int, width: int, condition_dropout: float) -> None:
+    def __init__(self, text_width: int, text_tokens: int, width: int, training: Training) -> None:
         super().__init__()
-        self.condition_dropout = condition_dropout
+        self.training_as = training
         self.text_in = nn.Identity() if text_width == width else nn.Linear(text_width, width)
         self.nothing_LW = nn.Parameter(torch.randn(text_tokens, width))
 
@@ -73,10 +82,13 @@ class WordedNetwork(nn.Module, ABC):
 def diffusion_loss(
     network: WordedNetwork, x_B: Tensor, text_BLW: Tensor, mask_BL: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """The mean squared error of the velocity at uniform times (v-objective); a share of the rows is told no text."""
-    t_B = torch.rand(len(x_B), generator=generator)
+    """The mean squared error of the velocity (v-objective); a share of the rows is told no text.
+
+    Times are uniform or, where the configuration has ``dwell``, logit-normal of that mean and standard deviation.
+    """
+    t_B = times_of_training(network.training_as.dwell, len(x_B), generator)
     noise_B = torch.randn(x_B.shape, generator=generator).to(x_B)
-    kept_B = torch.rand(len(x_B), generator=generator) >= network.condition_dropout
+    kept_B = torch.rand(len(x_B), generator=generator) >= network.training_as.condition_dropout
     noisy_B, velocity_B = target(COSINE, x_B, noise_B, t_B)
     tokens_BLW = network.told(text_BLW, mask_BL, kept_B.to(x_B.device))
     made_B = network(noisy_B, t_B.to(x_B), tokens_BLW)

@@ -60,6 +60,14 @@ STRAIGHT = Path(at=lambda t: (1 - t, t), turn=lambda t: (-1.0, 1.0), speed=1.0) 
 PATHS = {"v": COSINE, "rectified-flow": STRAIGHT}
 
 
+def times_of_training(dwell: tuple[float, float] | None, rows: int, generator: torch.Generator) -> Tensor:
+    """t_B in [0, 1], uniform, or logit-normal with the mean and the standard deviation ``dwell`` (2403.03206, 3.1)."""
+    if dwell is None:
+        return torch.rand(rows, generator=generator)
+    mean, deviation = dwell
+    return (mean + deviation * torch.randn(rows, generator=generator)).sigmoid()
+
+
 def target(path: Path, sound: Tensor, noise: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
     """What training shows and asks for: (x_t, velocity), each row of a batch at a time of its own."""
     weights_B4 = torch.tensor([[*path.at(t), *path.turn(t)] for t in t_B.tolist()]).to(sound)

@@ -19,7 +19,6 @@ from toccata.models.stable_audio.network import (
     SecondsTable,
     StableAudioNetwork,
     diffusion_loss,
-    times_of_training,
 )
 from toccata.nn.dit import DiTSizes
 from toccata.nn.unet import UNetSizes
@@ -109,15 +108,6 @@ def test_the_loss_repeats_with_its_generator_and_falls(objective, unet):
         loss(100 + step).backward()
         optimiser.step()
     assert sum(loss(seed).item() for seed in range(10)) < 0.85 * before
-
-
-def test_training_dwells_where_the_configuration_says():
-    flow = replace(mini(), dwell=(1.5, 0.5))
-    log_odds = times_of_training(flow, 4000, torch.Generator().manual_seed(0)).logit()
-    assert log_odds.mean().item() == pytest.approx(1.5, abs=0.05)
-    assert log_odds.std().item() == pytest.approx(0.5, abs=0.05)
-    even_B = times_of_training(open_1_0(), 4000, torch.Generator().manual_seed(0))
-    assert even_B.mean().item() == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_row_that_is_told_nothing_does_not_learn_from_its_words():

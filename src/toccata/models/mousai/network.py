@@ -14,7 +14,7 @@ class MousaiNetwork(WordedNetwork):
     """Draws latent_BDT."""
 
     def __init__(self, config: MousaiConfig) -> None:
-        super().__init__(config.text_width, config.text_tokens, config.unet.tokens, config.condition_dropout)
+        super().__init__(config.text_width, config.text_tokens, config.unet.tokens, config)
         self.config = config
         self.unet = UNet(config.unet)
 

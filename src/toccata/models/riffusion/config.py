@@ -22,6 +22,7 @@ class RiffusionConfig:
 
     The U-Net sees squares of ``fold`` x ``fold`` pixels as one with that many more channels; bands and frames are
     multiples of ``stride``. Texts have ``text_tokens`` of width ``text_width``, the last of them zeros.
+    Times of training are uniform, or logit-normal with the mean and the standard deviation ``dwell``.
     """
 
     sample_rate: int = 24000
@@ -34,6 +35,7 @@ class RiffusionConfig:
     text_width: int = 768
     text_tokens: int = 77
     condition_dropout: float = 0.1
+    dwell: tuple[float, float] | None = None
     sampling: RiffusionSampling = field(default_factory=RiffusionSampling)
 
     @property
@@ -50,10 +52,11 @@ class RiffusionConfig:
 def mini() -> RiffusionConfig:
     """riffusion-mini: 5.5 s at once, words by text-mini."""
     unet = PictureUNetSizes(inputs=16, channels=(64, 96, 128), attentions=(0, 1, 1), blocks=2, heads=4, tokens=256)
-    return RiffusionConfig(fold=4, unet=unet, text_width=256, text_tokens=24)
+    return RiffusionConfig(fold=4, unet=unet, text_width=256, text_tokens=24, dwell=(1.0, 1.3))
 
 
 def read_config(said: Mapping[str, Any]) -> RiffusionConfig:
     """The configuration that was saved as ``asdict``; raises ``KeyError`` or ``TypeError`` where it was none."""
     parts: dict[str, Any] = {"unet": read_sizes(said["unet"]), "sampling": RiffusionSampling(**said["sampling"])}
-    return RiffusionConfig(**{**said, **parts})
+    dwell = said.get("dwell")
+    return RiffusionConfig(**{**said, **parts, "dwell": dwell and tuple(dwell)})

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from toccata.models.stable_audio.config import StableAudioConfig
 from toccata.nn.dit import DiT, DiTCondition
 from toccata.nn.unet import UNet
-from toccata.sampling.diffusion import PATHS, target
+from toccata.sampling.diffusion import PATHS, target, times_of_training
 
 
 @dataclass(frozen=True)
@@ -130,21 +130,13 @@ def diffusion_loss(
     Times are uniform for "v", and dwell for "rectified-flow" where the configuration says.
     """
     config, rows = network.config, len(latent_BTD)
-    draw = times_of_training(config, rows, generator)
+    t_B = times_of_training(None if config.objective == "v" else config.dwell, rows, generator)
     noise_BTD = torch.randn(latent_BTD.shape, generator=generator).to(latent_BTD)
     kept_B = torch.rand(rows, generator=generator) >= config.condition_dropout
-    x_BTD, velocity_BTD = target(PATHS[config.objective], latent_BTD, noise_BTD, draw)
+    x_BTD, velocity_BTD = target(PATHS[config.objective], latent_BTD, noise_BTD, t_B)
     condition = network.condition(text_BLW, mask_BL, timing, kept_B.to(latent_BTD.device))
-    made_BTD = network(x_BTD, draw.to(latent_BTD), condition)
+    made_BTD = network(x_BTD, t_B.to(latent_BTD), condition)
     return (made_BTD.float() - velocity_BTD.float()).square().mean()
-
-
-def times_of_training(config: StableAudioConfig, rows: int, generator: torch.Generator) -> Tensor:
-    """t_B in [0, 1] for the noise of a batch."""
-    if config.objective == "v":
-        return torch.rand(rows, generator=generator)
-    mean, deviation = config.dwell
-    return (mean + deviation * torch.randn(rows, generator=generator)).sigmoid()
 
 
 def seconds_of(values: Sequence[float]) -> Tensor:
