@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from toccata.corpus.stream import corpus_name, stereo_shard
 from toccata.data.shards import Shard, ShardStore
 from toccata.weights import checkpoint
+
+MOMENTS, SILENT = 50, -60.0  # a second; dB below the loudest moment
 
 
 class Drawing(Protocol):
@@ -59,13 +62,14 @@ def stereo_crops(recipe: Drawing, samples: int, read: Callable[[int], Shard]) ->
 def latent_store(folder: Path, codec: Path, load: Callable[[Path], Any], seed: int) -> ShardStore:
     """Shards of latents of the endless corpus ``seed``, by the codec that ``load`` opens; their sound is not kept."""
     make = functools.partial(latent_shard, seed=seed, codec=codec, load=load)
-    return ShardStore(folder / f"{corpus_name(seed)}-codec-{checkpoint.sha256(codec)[:12]}", make)
+    return ShardStore(folder / f"{corpus_name(seed)}-heard-codec-{checkpoint.sha256(codec)[:12]}", make)
 
 
 def latent_shard(index: int, seed: int, codec: Path, load: Callable[[Path], Any]) -> Shard:
     """Shard ``index`` of corpus ``seed``: ``latent`` (sum of T, D) float16, and records with ``frames``."""
     model = _opened(load, codec)
-    return encoded(stereo_shard(index, seed, sample_rate=model.config.sample_rate), model.encode)
+    rate = model.config.sample_rate
+    return encoded(stereo_shard(index, seed, sample_rate=rate), rate, model.encode)
 
 
 @functools.lru_cache(maxsize=1)
@@ -73,13 +77,24 @@ def _opened(load: Callable[[Path], Any], folder: Path) -> Any:
     return load(folder)
 
 
-def encoded(shard: Shard, encode: Callable[[Tensor], Tensor]) -> Shard:
-    """A stereo shard's pieces as ``latent`` (sum of T, D) float16, and its records with ``frames``.
+def encoded(shard: Shard, sample_rate: int, encode: Callable[[Tensor], Tensor]) -> Shard:
+    """A stereo shard's pieces, as long as they are heard, as ``latent`` (sum of T, D) float16; records with ``frames``.
 
-    ``encode`` maps wave_BCN to latent_BTD.
+    What is told of a piece's length is then where it is over, not where its file is. ``encode`` maps wave_BCN to
+    latent_BTD.
     """
     tensors, records = shard
     pieces = tensors["wave"].split([record["samples"] for record in records])
-    latents = [encode(wave_NC.T[None].float() / 32767)[0].half() for wave_NC in pieces]
+    waves = [wave_NC.T.float() / 32767 for wave_NC in pieces]
+    latents = [encode(wave_CN[None, :, : heard(wave_CN, sample_rate)])[0].half() for wave_CN in waves]
     kept = [{**record, "frames": len(latent)} for record, latent in zip(records, latents, strict=True)]
     return {"latent": torch.cat(latents)}, kept
+
+
+def heard(wave_CN: Tensor, sample_rate: int) -> int:
+    """Samples until the last moment that is within 60 dB of the loudest; all of them where nothing is heard."""
+    moment = sample_rate // MOMENTS
+    power_M = F.avg_pool1d(wave_CN.square(), moment, ceil_mode=True).mean(0)
+    loud_M = power_M > power_M.max() * 10 ** (SILENT / 10)
+    last = int(loud_M.nonzero()[-1]) if loud_M.any() else len(loud_M)
+    return min((last + 1) * moment, wave_CN.shape[1])
