@@ -386,3 +386,26 @@ def test_wrong_folders_and_precisions_are_told(folder):
     save_stable_audio(folder, network, codec="autoencoder-small", text="text-mini", stable_audio={"window": 3})
     with pytest.raises(WeightsError, match="does not describe a Stable Audio"):
         load_pipeline(folder)
+
+
+def test_a_model_with_a_rest_is_told_of_the_last_window_as_of_a_piece_of_its_own(monkeypatch):
+    network, codec = parts()
+    told, condition = [], network.condition
+
+    def listen(text, mask, timing, kept):
+        told.append([round(float(seconds[0]), 2) for seconds in timing.values()])
+        return condition(text, mask, timing, kept)
+
+    monkeypatch.setattr(network, "condition", listen)
+    for rest in (0.0, 0.4):
+        network.config = replace(CONFIG, rest=rest)
+        StableAudio(network, codec, load_text_encoder(), "small", "ab" * 32).generate("calm piano", 4.0, 7)
+        whole, ends = ([one for one in told if (one[1] == 4.0) is still] for still in (True, False))
+        assert whole[0] == [0.0, 4.0]
+        assert whole == sorted(whole)
+        if rest:
+            assert all(start == 0.0 for start, _ in ends)
+            assert 0 < ends[-1][1] <= WINDOW * STRIDE / RATE - rest
+        else:
+            assert not ends
+        told.clear()

@@ -259,14 +259,18 @@ class StableAudio(Streaming):
     def condition(self, prompt: Prompt, window: Window, total: float, guided: bool = True) -> Condition:
         """Row 0 tells the window's text and place in ``total`` seconds; with ``guided``, row 1 is the negative one.
 
-        Without a negative text, the latter has no tokens at all.
+        Without a negative text, the latter has no tokens at all. A model with a ``rest`` is told of the last window as
+        of a piece of its own: so it was told of endings in training, and a difference of two times is harder to learn.
         """
         rate, device = self.codec.config.frame_rate, self.network.device
+        start = window.first / rate
+        if self.config.rest and total <= start + self.config.window / rate:
+            start, total = 0.0, total - start
         texts = [prompt.text_at(window.made / rate), *([prompt.negative] if prompt.negative and guided else [])]
         features = self.text.encode(texts)
         rows = 2 if guided else 1
         tokens, mask = (part[[0, -1][:rows]].to(device) for part in (features.tokens_BLD, features.mask_BL))
-        timing = {START: window.first / rate, TOTAL: total}
+        timing = {START: start, TOTAL: total}
         said = {name: seconds_of([timing[name]] * rows).to(device) for name in self.config.timing}
         kept_B = torch.tensor([True, prompt.negative is not None][:rows], device=device)
         return self.network.condition(tokens.to(self.network.dtype), mask, said, kept_B)
