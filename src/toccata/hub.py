@@ -49,6 +49,7 @@ KNOWN = (
     Model("mulan-mini", "mulan", "Apache-2.0"),
     Model("soundstream-mini", "soundstream", "Apache-2.0"),
     Model("stable-audio-mini", "stable-audio", "Apache-2.0"),
+    Model("stable-audio-mini-8-steps", "stable-audio", "Apache-2.0"),
     Model("text-mini", "text", "Apache-2.0"),
     Model("w2vbert-mini", "w2vbert", "Apache-2.0"),
 )
