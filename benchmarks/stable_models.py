@@ -4,15 +4,10 @@ from typing import Any
 
 import toccata
 from benchmarks.report import Options
-from toccata import hub
 from toccata.errors import InputError
 from toccata.models.stable_audio.pipeline import StableAudio
 
 SHIPPED, STUDENT = "stable-audio-mini", "stable-audio-mini-8-steps"
-
-
-def ships(name: str) -> bool:
-    return any(model.name == name and model.here for model in hub.KNOWN)
 
 
 def stable_audio(name: str, options: Options, other: str | None = None) -> StableAudio:

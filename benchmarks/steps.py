@@ -15,8 +15,8 @@ from benchmarks.families import beside, items, quietly
 from benchmarks.held_out import HELD_OUT, SECONDS, excerpts
 from benchmarks.load import clocks, foreign
 from benchmarks.prompts import SEED
-from benchmarks.report import CACHE, Figure, Options, compared, note
-from benchmarks.stable_models import STUDENT, ships, stable_audio
+from benchmarks.report import CACHE, Figure, Options, compared
+from benchmarks.stable_models import STUDENT, stable_audio
 from benchmarks.streaming import CORES, PROMPT, memory_grown, take_cores
 from toccata import hub
 from toccata.evaluation.ears import MusicnnJudge
@@ -66,12 +66,8 @@ def ways_of(options: Options, sizes: Sizes) -> list[Way]:
     """The model's, then its student's: that named with --against, or the one that ships."""
     model = stable_audio("steps", options)
     found = [Way(f"{steps} steps, guidance {model.config.sampling.guidance:g}", model, steps) for steps in sizes.many]
-    if options.against or ships(STUDENT):
-        student = stable_audio("steps", options, options.against or STUDENT)
-        found += [Way(f"{steps} steps, distilled", student, steps) for steps in sizes.few]
-    else:
-        note("no distilled model ships, and none is named with --against; the model is judged alone")
-    return found
+    student = stable_audio("steps", options, options.against or STUDENT)
+    return [*found, *(Way(f"{steps} steps, distilled", student, steps) for steps in sizes.few)]
 
 
 def timed(ways: list[Way], rounds: int) -> Iterator[Figure]:
