@@ -36,8 +36,8 @@ class StableAudioConfig:
     "fourier" features of a number (Open) or a learnt "table" of whole seconds (arXiv 2402.04825, section 3.3).
     ``window`` counts latent frames; texts have ``text_tokens``, the last of them zeros. Where there are sizes of a
     ``unet``, it takes the transformer's place; the window is then a multiple of its stride. With ``rest``, what
-    lies beyond a piece's end is kept silent as it is drawn, the last window hears so many seconds of that, and it is
-    told of itself as of a piece of its own.
+    lies beyond a piece's end is kept silent as it is drawn, the last window hears so many seconds of that and, of
+    several, is told of itself as of a piece of its own.
     """
 
     dit: DiTSizes = field(default_factory=DiTSizes)

@@ -259,12 +259,13 @@ class StableAudio(Streaming):
     def condition(self, prompt: Prompt, window: Window, total: float, guided: bool = True) -> Condition:
         """Row 0 tells the window's text and place in ``total`` seconds; with ``guided``, row 1 is the negative one.
 
-        Without a negative text, the latter has no tokens at all. A model with a ``rest`` is told of the last window as
-        of a piece of its own: so it was told of endings in training, and a difference of two times is harder to learn.
+        Without a negative text, the latter has no tokens at all. A model with a ``rest`` is told of the last of several
+        windows as of a piece of its own: so it was told of endings in training, and a difference of two times is harder
+        to learn.
         """
         rate, device = self.codec.config.frame_rate, self.network.device
-        start = window.first / rate
-        if self.config.rest and total <= start + self.config.window / rate:
+        start, whole = window.first / rate, self.config.window / rate
+        if self.config.rest and whole < total <= start + whole:
             start, total = 0.0, total - start
         texts = [prompt.text_at(window.made / rate), *([prompt.negative] if prompt.negative and guided else [])]
         features = self.text.encode(texts)
