@@ -21,12 +21,12 @@ from toccata.corpus.band import piece
 from toccata.models.stable_audio.canvas import empty
 from toccata.models.stable_audio.pipeline import Asked, StableAudio
 from toccata.prompt import Prompt
+from toccata.recipes.stereo import MOMENTS, SILENT
 
 LENGTHS = (2.0, 5.0, 9.5, 17.0, 30.0)
 BEYOND = 2.0  # seconds
-NEAR, SILENCE, AIM = 0.25, -60.0, 0.95  # seconds, dB below the loudest moment, share of clips
+NEAR, AIM = 0.25, 0.95  # seconds, share of clips
 LOUD = -20.0  # dB below the loudest moment
-MOMENTS = 50  # a second
 PROMPTS = (
     "warm lo-fi piano over a slow boom-bap beat", "techno at 132 bpm with a driving bass", "a string quartet, solemn",
     "funk with slap bass, drums and brass", "solo nylon-string guitar, gentle", "a church organ playing a chorale",
@@ -76,7 +76,7 @@ def run(options: Options) -> Iterator[Figure]:
         off, off_control = (float(np.median([abs(one.end - length) for one in some])) for some in (told, misled))
         yield Figure(f"distance of the end from {length:g} s (median)", off, "s", control=off_control, n=count)
         left, left_control = (float(np.median([one.left for one in some])) for some in (told, misled))
-        yield compared(f"level after {length:g} s (median)", left, "dB", SILENCE, left_control, count)
+        yield compared(f"level after {length:g} s (median)", left, "dB", SILENT, left_control, count)
     share, control = (float(np.mean(near[name])) for name in ("told", "misled"))
     yield compared(f"ends within {NEAR} s, all lengths", share, "share", AIM, control, len(near["told"]))
     if near["untold"]:
@@ -130,7 +130,7 @@ def ends_of(wave_CN: np.ndarray, rate: int, after: float) -> Ends:
     count = wave_CN.shape[1] // moment
     power = np.square(wave_CN[:, : count * moment]).reshape(len(wave_CN), count, moment).mean((0, 2))
     level = 10 * np.log10(np.maximum(power, 1e-20) / max(power.max(), 1e-10))
-    above, loud = (np.flatnonzero(level > least) for least in (SILENCE, LOUD))
+    above, loud = (np.flatnonzero(level > least) for least in (SILENT, LOUD))
     left = float(level[int(np.ceil(after * MOMENTS)) :].max(initial=-200.0))
     if not len(loud):
         return Ends(count / MOMENTS, 0.0, 0.0, left)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -26,21 +26,14 @@ from toccata.sampling.diffusion import COSINE, Denoise, guided, target, times_of
 S = TypeVar("S")
 
 
-class Training(Protocol):
-    """What a configuration says of training: the share of rows that are told no text, and where times dwell."""
-
-    @property
-    def condition_dropout(self) -> float: ...
-    @property
-    def dwell(self) -> tuple[float, float] | None: ...
-
-
 class WordedNetwork(nn.Module, ABC):
     """``told`` once for a text, then ``forward`` gives the velocity of what is noisy at any time."""
 
-    def __init__(self, text_width: int, text_tokens: int, width: int, training: Training) -> None:
+    def __init__(
+        self, text_width: int, text_tokens: int, width: int, condition_dropout: float, dwell: tuple[float, float] | None
+    ) -> None:
         super().__init__()
-        self.training_as = training
+        self.condition_dropout, self.dwell = condition_dropout, dwell
         self.text_in = nn.Identity() if text_width == width else nn.Linear(text_width, width)
         self.nothing_LW = nn.Parameter(torch.randn(text_tokens, width))
 
@@ -86,9 +79,9 @@ def diffusion_loss(
 
     Times are uniform or, where the configuration has ``dwell``, logit-normal of that mean and standard deviation.
     """
-    t_B = times_of_training(network.training_as.dwell, len(x_B), generator)
+    t_B = times_of_training(network.dwell, len(x_B), generator)
     noise_B = torch.randn(x_B.shape, generator=generator).to(x_B)
-    kept_B = torch.rand(len(x_B), generator=generator) >= network.training_as.condition_dropout
+    kept_B = torch.rand(len(x_B), generator=generator) >= network.condition_dropout
     noisy_B, velocity_B = target(COSINE, x_B, noise_B, t_B)
     tokens_BLW = network.told(text_BLW, mask_BL, kept_B.to(x_B.device))
     made_B = network(noisy_B, t_B.to(x_B), tokens_BLW)

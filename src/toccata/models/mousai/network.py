@@ -14,7 +14,9 @@ class MousaiNetwork(WordedNetwork):
     """Draws latent_BDT."""
 
     def __init__(self, config: MousaiConfig) -> None:
-        super().__init__(config.text_width, config.text_tokens, config.unet.tokens, config)
+        super().__init__(
+            config.text_width, config.text_tokens, config.unet.tokens, config.condition_dropout, config.dwell
+        )
         self.config = config
         self.unet = UNet(config.unet)
 

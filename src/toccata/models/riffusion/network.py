@@ -18,7 +18,9 @@ class RiffusionNetwork(WordedNetwork):
     """Draws picture_BMT."""
 
     def __init__(self, config: RiffusionConfig) -> None:
-        super().__init__(config.text_width, config.text_tokens, config.unet.tokens, config)
+        super().__init__(
+            config.text_width, config.text_tokens, config.unet.tokens, config.condition_dropout, config.dwell
+        )
         self.config = config
         self.unet = PictureUNet(config.unet)
 
