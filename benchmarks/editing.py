@@ -2,7 +2,7 @@
 
 The recordings are held-out band pieces in stereo, the words their captions; where a recording is varied, the next
 one's, which the music is to come to fit. A join is measured by how much the spectrogram changes there, over how much it
-does elsewhere in the same clip.
+does elsewhere in the same clip; the control is the recording as it was, at the same places.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +23,11 @@ from toccata.models.stable_audio.pipeline import StableAudio
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 REGION = (4.0, 8.0)
-EXTENSION = (3.0, 3.0)
+PART, EXTENSION = (3.0, 9.0), (3.0, 3.0)  # what of a recording is extended, by so much
 BARS, TEMPO = 4, 110.0
 MOMENT = 0.02  # seconds
+
+Joined = tuple[np.ndarray, Sequence[float]]  # wave_CN and its joins, in seconds
 
 
 @dataclass(frozen=True)
@@ -91,32 +93,34 @@ def inpainting(model: StableAudio, pieces: Sequence[Excerpt]) -> Iterator[Figure
     kept = [[wave[:, inside] for wave in waves] for waves in (old, made, alone, [_copied(model, w) for w in old])]
     fits, control, best = (_mean(chroma_correlation, kept[0], others, rate) for others in kept[1:])
     yield compared("chroma correlation inside the part made anew", fits, "", best, control, len(old))
-    joined = [max(change(wave, rate, at) for at in REGION) for wave in made]
-    yield compared("change at its joins over elsewhere (median)", float(np.median(joined)), "", 1.0, n=len(old))
+    name = "change at its joins over elsewhere (median)"
+    yield _joined(name, [(wave, REGION) for wave in made], [(wave, REGION) for wave in old], rate)
 
 
 def joins(model: StableAudio, pieces: Sequence[Excerpt]) -> Iterator[Figure]:
-    """Of a recording and what was made before and after it; of a loop's end and its start, against a plain clip's."""
+    """Of a part of a recording and what was made before and after it; of a loop's end and its start.
+
+    The loop's control is a plain clip's end and start.
+    """
     rate, extended, looped, plain = model.sample_rate, [], [], []
-    for seed, piece in enumerate(pieces):
-        old = _at_rate(model, piece.wave_CN)
-        made = model.generate(piece.text, seed=seed, init=Clip(old, rate), extend=EXTENSION).samples
-        extended += [change(made, rate, at) for at in (EXTENSION[0], EXTENSION[0] + old.shape[1] / rate)]
+    whole = [_at_rate(model, piece.wave_CN) for piece in pieces]
+    for seed, (piece, old) in enumerate(zip(pieces, whole, strict=True)):
+        part = old[:, slice(*(round(at * rate) for at in PART))]
+        extended += [model.generate(piece.text, seed=seed, init=Clip(part, rate), extend=EXTENSION).samples]
         loop = model.generate(piece.text, seed=seed, loop=BARS, bpm=TEMPO).samples
         single = model.generate(piece.text, loop.shape[1] / rate, seed).samples
         for found, wave in ((looped, loop), (plain, single)):
-            found.append(change(np.tile(wave, 2), rate, wave.shape[1] / rate))
-    n = len(pieces)
-    yield compared(
-        "change at the joins of an extended recording over elsewhere (median)",
-        float(np.median(extended)),
-        "",
-        1.0,
-        n=2 * n,
-    )
-    yield compared(
-        "change at a loop's join over elsewhere (median)", float(np.median(looped)), "", 1.0, float(np.median(plain)), n
-    )
+            found.append((np.tile(wave, 2), (wave.shape[1] / rate,)))
+    places = EXTENSION[0], EXTENSION[0] + PART[1] - PART[0]
+    name = "change at the joins of an extended recording over elsewhere (median)"
+    yield _joined(name, [(wave, places) for wave in extended], [(wave, PART) for wave in whole], rate)
+    yield _joined("change at a loop's join over elsewhere (median)", looped, plain, rate)
+
+
+def _joined(name: str, made: Sequence[Joined], control: Sequence[Joined], rate: int) -> Figure:
+    """The median change at all joins; elsewhere it is 1."""
+    ours, theirs = ([change(wave, rate, at) for wave, joins in waves for at in joins] for waves in (made, control))
+    return compared(name, float(np.median(ours)), "", 1.0, float(np.median(theirs)), len(ours))
 
 
 def change(wave_CN: np.ndarray, rate: int, at: float) -> float:

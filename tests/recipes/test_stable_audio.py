@@ -178,5 +178,9 @@ def test_it_may_begin_as_a_trained_model_and_as_no_other(recipe, tmp_path):
     stable_audio.train(replace(recipe, out=tmp_path / "on", start=recipe.out / "model", steps=1, **slow))
     trained, begun = (checkpoint.load(folder / "model")[1] for folder in (recipe.out, tmp_path / "on"))
     assert all(torch.allclose(begun[name].float(), value.float(), atol=1e-2) for name, value in trained.items())
+    stable_audio.train(replace(recipe, out=tmp_path / "untimed", start=recipe.out / "model", steps=1, timed=False))
+    untimed = checkpoint.load(tmp_path / "untimed/model")[1]
+    for name in ("timing.seconds_start.rows.weight", "timing.seconds_total.rows.weight"):
+        assert torch.allclose(untimed[name][0].float(), trained[name].float().mean(0), atol=1e-2)
     with pytest.raises(WeightsError, match="not Stable Audio"):
         stable_audio.train(replace(recipe, out=tmp_path / "other", start=recipe.codec))

@@ -136,11 +136,18 @@ def train(recipe: StableAudioRecipe) -> None:
 
 
 def begin_as(network: StableAudioNetwork, folder: Path) -> None:
-    """Take the weights of a trained model of the same sizes; raises ``WeightsError`` for any other."""
+    """Take the weights of a trained model of the same sizes; raises ``WeightsError`` for any other.
+
+    A network that isn't told seconds begins with the mean of what the trained one is told of them.
+    """
     config, tensors = checkpoint.load(folder)
     if config.get("family") != "stable-audio":
         raise WeightsError(f"{folder} holds a {config.get('family')} model, not Stable Audio")
-    checkpoint.load_into(network, expand(tensors), folder)
+    known = expand(tensors)
+    if not network.config.longest:
+        rows = [name for name in known if name.endswith(".rows.weight")]
+        known |= {name: known[name].mean(0, keepdim=True) for name in rows}
+    checkpoint.load_into(network, known, folder)
 
 
 def loss_of(network: StableAudioNetwork, text: TextReader, batch: Batch, generator: torch.Generator) -> Tensor:

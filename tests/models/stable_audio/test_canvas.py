@@ -85,11 +85,23 @@ def test_silence_after_the_end_is_kept_only_where_the_end_is():
 
 def test_a_part_is_pasted_between_short_fades_wherever_the_sound_is_cut():
     new, old = np.ones((2, 1000), np.float32), -np.ones((2, 900), np.float32)
-    regions = [(0.2, 0.4), (0.85, 1.0)]
+    regions = [(0.1, 0.4), (0.5, 0.54), (0.85, 1.0)]
     whole = pasted(new, old, 0, regions, 1000)
-    assert (whole[:, :200] == -1).all()
-    assert (whole[:, 220:380] == 1).all()
-    assert (whole[:, 400:850] == -1).all()
-    assert (np.abs(np.diff(whole[:, :900])) <= 2 / 20 + 1e-6).all()
+    assert (whole[:, :100] == -1).all()
+    assert (whole[:, 175:325] == 1).all()
+    assert (whole[:, 400:500] == -1).all()
+    assert (whole[:, 510:530] == 1).all()
+    assert (whole[:, 540:850] == -1).all()
+    steps = np.abs(np.diff(whole))
+    assert (np.delete(steps[:, :900], np.s_[500:540], axis=1) <= 2 / 37.5 + 1e-6).all()
+    assert (steps[:, 500:540] <= 2 / 10 + 1e-6).all()
     parts = [pasted(new[:, a : a + 130], old, a, regions, 1000) for a in range(0, 1000, 130)]
     assert np.array_equal(np.concatenate(parts, axis=1), whole)
+
+
+def test_a_part_that_begins_or_ends_the_piece_is_not_faded_there():
+    new, old = np.ones((2, 1000), np.float32), -np.ones((2, 1000), np.float32)
+    whole = pasted(new, old, 0, [(0.0, 0.4), (0.6, 1.0)], 1000)
+    assert (whole[:, :300] == 1).all()
+    assert (whole[:, 400:600] == -1).all()
+    assert (whole[:, 700:] == 1).all()

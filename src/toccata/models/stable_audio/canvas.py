@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 OVERLAP = 0.25  # of a window, that it hears again of the one before
-SEAM_SECONDS = 0.02
+SEAM_SECONDS = 0.1  # or a quarter of a shorter region
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,16 @@ def pasted(
 ) -> np.ndarray:
     """``new_CN``, from sample ``first`` of the piece on, inside the regions, and ``old_CN``, the whole, outside them.
 
-    One fades into the other within a seam at either end of a region, inside of it.
+    One fades into the other within a seam at either end of a region, inside of it, but not where the piece begins or
+    ends: there is nothing to join there.
     """
     place_N = np.arange(first, first + new_CN.shape[1])
     share_N = np.zeros(new_CN.shape[1], np.float32)
     for start, end in regions:
-        inside_N = np.minimum(place_N - start * rate, end * rate - place_N) / (SEAM_SECONDS * rate)
-        share_N = np.maximum(share_N, np.clip(inside_N, 0, 1))
+        seam = min(SEAM_SECONDS, (end - start) / 4) * rate
+        rise_N = (place_N - start * rate) / seam if start > 0 else np.ones(len(place_N))
+        fall_N = (end * rate - place_N) / seam if end * rate < old_CN.shape[1] else place_N < end * rate
+        share_N = np.maximum(share_N, np.clip(np.minimum(rise_N, fall_N), 0, 1))
     old = np.zeros_like(new_CN)
     there = old_CN[:, first : first + new_CN.shape[1]]
     old[:, : there.shape[1]] = there
