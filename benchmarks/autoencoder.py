@@ -20,8 +20,9 @@ from benchmarks.stereo import RATE, image_error, middle, side
 from toccata import hub
 from toccata.audio.resample import resample
 from toccata.codecs.autoencoder import Autoencoder, load_autoencoder
+from toccata.codecs.diffusion import DiffusionCodec
 from toccata.codecs.encodec import EnCodec, load_encodec
-from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude
+from toccata.codecs.magnitude import FAMILIES, load_magnitude
 from toccata.codecs.soundstream import SoundStream, load_soundstream
 from toccata.evaluation.distances import log_mel_distance, si_sdr
 from toccata.weights import catalogue, checkpoint, store
@@ -62,14 +63,14 @@ def run(options: Options) -> Iterator[Figure]:
 def named(options: Options) -> Copier:
     """The one to measure: the one named, or the one that ships."""
     folder = hub.find(options.model or "autoencoder-mini")
-    magnitudes = checkpoint.read_config(folder).get("family") == "magnitude-autoencoder"
+    magnitudes = checkpoint.read_config(folder).get("family") in FAMILIES
     codec = load_magnitude(folder) if magnitudes else load_autoencoder(folder)
     return copier_of(codec.to(options.device))
 
 
-def copier_of(codec: Autoencoder | MagnitudeAutoencoder) -> Copier:
+def copier_of(codec: Autoencoder | DiffusionCodec) -> Copier:
     """Of a stereo codec without codes."""
-    return of_magnitude(codec) if isinstance(codec, MagnitudeAutoencoder) else of_autoencoder(codec)
+    return of_magnitude(codec) if isinstance(codec, DiffusionCodec) else of_autoencoder(codec)
 
 
 def others(device: str) -> list[Copier]:
@@ -92,7 +93,7 @@ def of_autoencoder(codec: Autoencoder) -> Copier:
     )
 
 
-def of_magnitude(codec: MagnitudeAutoencoder) -> Copier:
+def of_magnitude(codec: DiffusionCodec) -> Copier:
     config = codec.config
     numbers = round(config.frame_rate * config.latent)
 

@@ -16,7 +16,7 @@ import toccata
 from benchmarks.load import clocks, foreign
 from benchmarks.report import Figure, Options, compared
 from benchmarks.streaming import CORES, PROMPT, take_cores
-from toccata.codecs import magnitude
+from toccata.codecs import magnitude, magnitude_config
 from toccata.encoders.features import TextFeatures
 from toccata.errors import InputError
 from toccata.models.mousai import config as mousai
@@ -94,7 +94,7 @@ def built(device: str) -> Mousai:
     """Both models with random weights; on a GPU the text model computes in bfloat16."""
     torch.manual_seed(0)
     with torch.device(device):
-        network, codec = MousaiNetwork(mousai.full()), magnitude.MagnitudeAutoencoder(magnitude.full())
+        network, codec = MousaiNetwork(mousai.full()), magnitude.build(magnitude_config.full())
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     text = RandomText(network.config.text_width)
     return Mousai(network.to(dtype).requires_grad_(False), codec.requires_grad_(False), text)
@@ -110,7 +110,7 @@ def decoder_step(model: Mousai, sizes: Sizes) -> Callable[[], Any]:
     config, device = model.codec.config, next(model.codec.parameters()).device
     wave_BCN = torch.randn(1, config.audio_channels, sizes.frames * config.stride, device=device)
     latent_BDT = torch.randn(1, config.latent, sizes.frames, device=device)
-    return lambda: model.codec.decoder(wave_BCN, torch.full((1,), 0.5, device=device), latent_BDT)
+    return lambda: model.codec.velocity(wave_BCN, torch.full((1,), 0.5, device=device), latent_BDT)
 
 
 def timed(work: Callable[[], Any], device: str) -> float:

@@ -22,7 +22,7 @@ from torch import nn
 
 from toccata import hub
 from toccata.cli.app import app
-from toccata.codecs import autoencoder, encodec, magnitude, soundstream
+from toccata.codecs import autoencoder, cosine, encodec, magnitude, magnitude_config, soundstream
 from toccata.models.mousai import config as mousai
 from toccata.models.mousai.network import MousaiNetwork
 from toccata.models.musicgen import config as musicgen
@@ -54,7 +54,8 @@ _FAMILIES: dict[str, tuple[tuple[Any, ...], Any]] = {
         encodec.EnCodec,
     ),
     "autoencoder": ((autoencoder.mini, autoencoder.half, autoencoder.full), autoencoder.Autoencoder),
-    "magnitude": ((magnitude.mini, magnitude.full), magnitude.MagnitudeAutoencoder),
+    "magnitude": ((magnitude_config.full,), magnitude.MagnitudeAutoencoder),
+    "cosine": ((magnitude_config.mini,), cosine.CosineAutoencoder),
     "mousai": ((mousai.mini, mousai.full), MousaiNetwork),
     "riffusion": ((riffusion.mini,), RiffusionNetwork),
 }

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import mousai as bench
 from benchmarks.report import Options
-from toccata.codecs import magnitude
+from toccata.codecs import magnitude_config
 from toccata.errors import InputError
 from toccata.models.mousai import config
 from toccata.nn.unet import UNetSizes
@@ -15,7 +15,7 @@ UNET = UNetSizes(
     inputs=8, channels=(8, 8), factors=(1, 2), blocks=(1, 1), attentions=(0, 0), crosses=(0, 0), features=8, injected=4,
     inject_depth=1,
 )  # fmt: skip
-CODEC = magnitude.MagnitudeConfig(
+CODEC = magnitude_config.MagnitudeConfig(
     sample_rate=4000, n_fft=63, hop=32, width=8, factors=(2,), blocks=(1,), latent=4, patch=32, filters=4, unet=UNET
 )
 MODEL = config.MousaiConfig(
@@ -26,7 +26,7 @@ MODEL = config.MousaiConfig(
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setattr(magnitude, "full", lambda: CODEC)
+    monkeypatch.setattr(magnitude_config, "full", lambda: CODEC)
     monkeypatch.setattr(config, "full", lambda: MODEL)
     monkeypatch.setattr(bench, "take_cores", lambda count: None)
 

@@ -13,10 +13,10 @@ from benchmarks import autoencoder, clips, editing, stable_audio, steps, stereo,
 from benchmarks.held_out import Excerpt as Held
 from benchmarks.report import Options
 from benchmarks.stereo import Excerpt, image_error
-from toccata.codecs import magnitude
+from toccata.codecs import magnitude_config
 from toccata.codecs.autoencoder import Autoencoder, AutoencoderConfig, save_autoencoder
 from toccata.codecs.encodec import EnCodec, encodec_48khz
-from toccata.codecs.magnitude import MagnitudeAutoencoder, save_magnitude
+from toccata.codecs.magnitude import build, save_magnitude
 from toccata.models.stable_audio.config import StableAudioConfig, mini, open_1_0
 from toccata.models.stable_audio.network import StableAudioNetwork
 from toccata.models.stable_audio.pipeline import StableAudio, save_stable_audio
@@ -99,6 +99,7 @@ def test_a_model_that_ends_where_it_is_told_is_told_from_one_misled(folder, monk
 def test_editing_measures_strengths_parts_and_joins(folder, pieces, monkeypatch):
     monkeypatch.setattr(editing, "STRENGTHS", (0.5,))
     monkeypatch.setattr(editing, "REGION", (0.3, 0.8))
+    monkeypatch.setattr(editing, "PART", (0.3, 1.0))
     monkeypatch.setattr(editing, "EXTENSION", (0.5, 0.5))
     monkeypatch.setattr(editing, "BARS", 1)
     monkeypatch.setattr(editing, "chroma_correlation", lambda a, b, rate: float(np.corrcoef(a, b)[0, 1]))
@@ -192,7 +193,7 @@ def test_memory_counts_the_weights(small, tmp_path):
 
 def test_moûsais_autoencoder_is_measured_too(tmp_path, pieces, monkeypatch):
     torch.manual_seed(0)
-    save_magnitude(tmp_path, MagnitudeAutoencoder(replace(magnitude.mini(), steps=1)))
+    save_magnitude(tmp_path, build(replace(magnitude_config.mini(), steps=1)))
     copier = autoencoder.named(Options(model=str(tmp_path)))
     assert copier.name == "magnitude autoencoder, 1500 numbers/s, 1 steps"
     assert copier.copy(hum(0.5)).shape == hum(0.5).shape

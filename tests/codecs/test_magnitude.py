@@ -1,4 +1,4 @@
-"""Moûsai's magnitude autoencoder: rates and sizes, what latents know, decoding by chance of its own, files."""
+"""Moûsai's autoencoders, the published and the mini's: rates and sizes, what latents know, decoding, files."""
 
 from dataclasses import replace
 
@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from toccata.codecs.magnitude import (
-    MagnitudeAutoencoder,
-    MagnitudeConfig,
-    full,
-    load_magnitude,
-    magnitude_loss,
-    mini,
-    save_magnitude,
-)
+from toccata.codecs.cosine import middle_and_side
+from toccata.codecs.magnitude import build, load_magnitude, save_magnitude
+from toccata.codecs.magnitude_config import CosineConfig, MagnitudeConfig, full, mini
 from toccata.errors import InputError, WeightsError
 from toccata.nn.unet import UNetSizes
 from toccata.weights import checkpoint
@@ -28,14 +22,21 @@ SMALL = MagnitudeConfig(
     sample_rate=4000, n_fft=31, hop=8, width=16, factors=(2,), blocks=(1,), latent=4, patch=8, filters=8, unet=UNET,
     window=20, steps=3,
 )  # fmt: skip
+COSINE = CosineConfig(
+    sample_rate=4000, stride=16, width=16, blocks=(1, 1), latent=4, drawn=8, window=20, steps=3, loudness=1.0,
+    unet=UNetSizes(
+        inputs=16, channels=(16, 16), factors=(1, 2), blocks=(1, 1), attentions=(0, 0), crosses=(0, 0), features=16,
+        injected=4,
+    ),
+)  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def codec():
+@pytest.fixture(scope="module", params=[SMALL, COSINE], ids=["wave", "cosine"])
+def codec(request):
     torch.manual_seed(0)
-    made = MagnitudeAutoencoder(SMALL)
+    made = build(request.param)
     for name, parameter in made.named_parameters():
-        if "encoder.last" in name:  # new latents hardly differ from each other
+        if "encoder.last" in name or "sizes.last" in name:  # new latents hardly differ from each other
             torch.nn.init.normal_(parameter, std=0.5)
     return made.eval()
 
@@ -58,7 +59,7 @@ def test_presets_hold_a_sixty_fourth_of_the_values_at_48_khz_in_stereo(preset):
 
 def test_the_full_size_has_the_papers_185_million_parameters():
     with torch.device("meta"):
-        made = MagnitudeAutoencoder(full())
+        made = build(full())
     assert sum(p.numel() for p in made.parameters()) == pytest.approx(185e6, rel=0.01)
 
 
@@ -66,12 +67,12 @@ def test_latents_are_bounded_one_for_each_stride_begun(codec):
     for samples, frames in ((16, 1), (17, 2), (160, 10)):
         latent = codec.encode(noise(samples))
         assert latent.shape == (1, frames, 4)
-        assert latent.abs().max() < 1
+        assert latent.abs().max() <= 1
 
 
-def test_the_magnitudes_are_those_of_numpy(codec):
+def test_the_magnitudes_are_those_of_numpy():
     wave = noise(160)
-    found = codec.encoder.magnitudes(wave)[0]
+    found = build(SMALL).encoder.magnitudes(wave)[0]
     assert found.shape == (32, 20)
     padded = np.pad(wave[0, 1].numpy(), 15, mode="reflect")
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(31) / 31)
@@ -94,7 +95,7 @@ def test_a_decoded_wave_is_as_long_as_its_latents_say(codec, frames):
 
 
 def test_waves_are_told_as_loud_as_the_configuration_takes_them_to_be(codec):
-    softer = MagnitudeAutoencoder(replace(SMALL, loudness=0.25)).eval()
+    softer = build(replace(codec.config, loudness=0.25)).eval()
     softer.load_state_dict(codec.state_dict())
     wave = noise(160)
     latent = codec.encode(wave)
@@ -123,10 +124,10 @@ def test_what_latents_say_is_heard(codec):
 def test_windows_join_and_tell_how_far_they_are(codec):
     latent, shares = codec.encode(noise(50 * 16)), []
     parts = list(codec.decode_stream(latent, seeds(3), tell=shares.append))
-    assert len(parts) == 3
+    assert len(parts) == 3 + codec.beyond
     assert torch.equal(torch.cat(parts, dim=-1), codec.decode(latent, seeds(3)))
     assert shares == sorted(shares)
-    assert (len(shares), shares[-1]) == (9, 1.0)
+    assert (len(shares), shares[-1]) == (3 * len(parts), 1.0)
 
 
 def test_a_known_beginning_is_gone_on_from_and_not_given_again(codec):
@@ -137,10 +138,11 @@ def test_a_known_beginning_is_gone_on_from_and_not_given_again(codec):
     assert not torch.allclose(made[..., :64], other[..., :64], atol=1e-4)
 
 
-def test_the_loss_repeats_with_its_generator_and_falls():
+@pytest.mark.parametrize("config", [SMALL, COSINE])
+def test_the_loss_repeats_with_its_generator_and_falls(config):
     torch.manual_seed(0)
-    made, wave = MagnitudeAutoencoder(SMALL), noise(320, rows=2)
-    draw = lambda seed: magnitude_loss(made, wave, torch.Generator().manual_seed(seed))[0]  # noqa: E731
+    made, wave = build(config), noise(320, rows=2)
+    draw = lambda seed: made.loss(wave, torch.Generator().manual_seed(seed))[0]  # noqa: E731
     assert draw(1) == draw(1) != draw(2)
     before = sum(draw(seed).item() for seed in range(4))
     optimiser = torch.optim.Adam(made.parameters(), 1e-2)
@@ -151,17 +153,18 @@ def test_the_loss_repeats_with_its_generator_and_falls():
     assert sum(draw(seed).item() for seed in range(4)) < 0.9 * before
 
 
-def test_silence_gives_slopes_that_are_numbers():
-    made = MagnitudeAutoencoder(SMALL)
-    magnitude_loss(made, torch.zeros(1, 2, 320), torch.Generator().manual_seed(0))[0].backward()
+@pytest.mark.parametrize("config", [SMALL, COSINE])
+def test_silence_gives_slopes_that_are_numbers(config):
+    made = build(config)
+    made.loss(torch.zeros(1, 2, 320), torch.Generator().manual_seed(0))[0].backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in made.parameters())
 
 
 def test_saved_and_loaded_it_is_the_same_but_for_its_rounding(codec, tmp_path):
     save_magnitude(tmp_path / "codec", codec, name="magnitude-small")
-    loaded, rounded = load_magnitude(tmp_path / "codec"), MagnitudeAutoencoder(SMALL).eval()
+    loaded, rounded = load_magnitude(tmp_path / "codec"), build(codec.config).eval()
     rounded.load_state_dict(expand(compact(codec.state_dict())))
-    assert loaded.config == SMALL
+    assert loaded.config == codec.config
     latent = rounded.encode(noise(160))
     assert torch.equal(loaded.encode(noise(160)), latent)
     assert torch.equal(loaded.decode(latent, seeds(1)), rounded.decode(latent, seeds(1)))
@@ -169,11 +172,33 @@ def test_saved_and_loaded_it_is_the_same_but_for_its_rounding(codec, tmp_path):
 
 
 def test_the_scale_divides_and_multiplies_again(codec):
-    scaled = MagnitudeAutoencoder(replace(SMALL, scale=0.5)).eval()
+    scaled = build(replace(codec.config, scale=0.5)).eval()
     scaled.load_state_dict(codec.state_dict())
     latent = codec.encode(noise(160))
     assert torch.allclose(scaled.encode(noise(160)), 2 * latent)
     assert torch.allclose(scaled.decode(2 * latent, seeds(1)), codec.decode(latent, seeds(1)), atol=1e-5)
+
+
+def test_a_middle_and_a_side_are_left_and_right_again():
+    wave = noise(160)
+    assert torch.allclose(middle_and_side(middle_and_side(wave)), wave, atol=1e-6)
+    assert middle_and_side(wave[:, :1].expand(-1, 2, -1))[:, 1].abs().max() == 0
+
+
+def test_sizes_begin_as_those_of_the_coefficients_that_are_heard():
+    made, wave = build(COSINE), noise(16000) / 10
+    made.begin_with(wave)
+    sizes = made.sizes(made.encoder(wave)).exp()
+    assert sizes.mean().item() == pytest.approx(wave.std().item(), rel=0.02)
+
+
+def test_without_a_step_of_the_decoder_sound_has_the_told_sizes():
+    made, wave = build(COSINE), noise(16000) / 10
+    made.begin_with(wave)
+    torch.nn.init.zeros_(made.unet.levels.told.weight)  # what the U-Net adds to its input
+    torch.nn.init.zeros_(made.unet.levels.told.bias)
+    heard = made.eval().decode(made.encode(wave), seeds(1), steps=50)
+    assert heard.std().item() == pytest.approx(wave.std().item(), rel=0.05)
 
 
 def test_what_is_no_sound_or_no_codec_is_told(codec, tmp_path):
@@ -189,4 +214,6 @@ def test_what_is_no_sound_or_no_codec_is_told(codec, tmp_path):
 
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="does not fit"):
-        MagnitudeAutoencoder(replace(SMALL, hop=4))
+        build(replace(SMALL, hop=4))
+    with pytest.raises(ValueError, match="does not fit"):
+        build(replace(COSINE, drawn=4))

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 import toccata
-from toccata.codecs.magnitude import MagnitudeAutoencoder, MagnitudeConfig, load_magnitude, save_magnitude
+from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude, save_magnitude
+from toccata.codecs.magnitude_config import MagnitudeConfig
 from toccata.corpus.stream import corpus_name
 from toccata.errors import InputError
 from toccata.models.mousai.config import MousaiConfig, MousaiSampling

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from toccata.codecs import discriminators, magnitude
+from toccata.codecs.magnitude_config import mini as cosine_mini
 from toccata.encoders import w2vbert
 from toccata.models.mousai.config import mini as mousai_mini
 from toccata.models.mousai.network import MousaiNetwork
@@ -11,7 +12,7 @@ from toccata.models.riffusion.network import RiffusionNetwork
 from toccata.training.precision import fast_products, multiplies_bfloat16
 
 TRAINED = {
-    "magnitude": lambda: magnitude.MagnitudeAutoencoder(magnitude.mini()),
+    "magnitude": lambda: magnitude.build(cosine_mini()),
     "stft": lambda: discriminators.STFTDiscriminator(1024),
     "w2vbert": lambda: w2vbert.W2vBert(w2vbert.mini()),
     "mousai": lambda: MousaiNetwork(mousai_mini()),

@@ -6,101 +6,22 @@ Shapes: B batch, C channels (2), N samples, T latent frames, D latent width, F f
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.errors import InputError, WeightsError
-from toccata.nn.unet import UNet, UNetSizes, read_sizes
+from toccata.codecs.cosine import CosineAutoencoder
+from toccata.codecs.diffusion import DiffusionCodec
+from toccata.codecs.magnitude_config import CosineConfig, MagnitudeConfig, read_config
+from toccata.errors import WeightsError
+from toccata.nn.unet import UNet
 from toccata.nn.unet_blocks import Residual, shrink
 from toccata.sampling.diffusion import COSINE, target
-from toccata.sampling.windows import Span, going_on, in_windows
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
-
-
-def _published_unet() -> UNetSizes:
-    none = (0,) * 7
-    return UNetSizes(
-        inputs=256,
-        channels=(256, 512, 512, 512, 1024, 1024, 1024),
-        factors=(1, 2, 2, 2, 2, 2, 2),
-        blocks=(1, 2, 2, 2, 2, 2, 2),
-        attentions=none,
-        crosses=none,
-        injected=32,
-        inject_depth=4,
-    )
-
-
-@dataclass(frozen=True)
-class MagnitudeConfig:
-    """The defaults are those of the published ``dmae1d-ATC64-v2``.
-
-    Spectra of ``n_fft`` samples every ``hop`` go through ``blocks`` residual blocks of ``width`` at each of the
-    ``factors`` by which frames become fewer. The decoder sees, of each channel, ``filters`` learnt filters every
-    ``patch`` samples; as many as samples lose nothing. ``window`` latent frames are decoded at once, in ``steps``.
-    Waves are divided by ``loudness``, about their standard deviation, before noise of deviation 1 meets them; ``scale``
-    is what latents are divided by for the model that draws them.
-    """
-
-    sample_rate: int = 48000
-    audio_channels: int = 2
-    n_fft: int = 1023
-    hop: int = 256
-    width: int = 512
-    factors: tuple[int, ...] = (2, 2)
-    blocks: tuple[int, ...] = (4, 8)
-    latent: int = 32
-    patch: int = 64
-    filters: int = 128
-    unet: UNetSizes = field(default_factory=_published_unet)
-    window: int = 1024
-    steps: int = 20
-    loudness: float = 1.0
-    scale: float = 1.0
-
-    @property
-    def stride(self) -> int:
-        """Samples a latent frame."""
-        return self.hop * math.prod(self.factors)
-
-    @property
-    def frame_rate(self) -> float:
-        """Latent frames a second."""
-        return self.sample_rate / self.stride
-
-    @property
-    def whole(self) -> int:
-        """What the number of latent frames that are decoded has to be a multiple of."""
-        return -(-self.patch * self.unet.stride // self.stride)
-
-
-def full() -> MagnitudeConfig:
-    """As published: 46.9 frames a second of 32 values, 64 times fewer than there are samples."""
-    return MagnitudeConfig()
-
-
-def mini() -> MagnitudeConfig:
-    """Moûsai's autoencoder at a thirtieth of the parameters, at the same rates; the band's loudness is about .1."""
-    none = (0,) * 7
-    unet = UNetSizes(
-        inputs=128,
-        channels=(128, 96, 128, 128, 192, 192, 192),
-        factors=(1, 2, 2, 2, 2, 2, 2),
-        blocks=(1, 1, 1, 1, 1, 1, 1),
-        attentions=none,
-        crosses=none,
-        features=256,
-        injected=32,
-        inject_depth=4,
-    )
-    return MagnitudeConfig(width=128, blocks=(1, 2), filters=64, unet=unet, window=128, loudness=0.1)
 
 
 class MagnitudeEncoder(nn.Module):
@@ -158,105 +79,74 @@ class WaveUNet(nn.Module):
         return made_BTCN.transpose(1, 2).flatten(2)
 
 
-class MagnitudeAutoencoder(nn.Module):
-    """Between waves and latents; ``encode`` and ``decode`` are what other rooms use."""
+class MagnitudeAutoencoder(DiffusionCodec[MagnitudeConfig]):
+    """The published one: the wave itself is drawn."""
 
     def __init__(self, config: MagnitudeConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         inside = config.patch * math.prod(config.unet.factors[: config.unet.inject_depth + 1])
         if inside != config.stride or config.unet.inputs != config.audio_channels * config.filters:
             raise ValueError("the U-Net does not fit the filters, or the latents not the level that they come in at")
-        self.config = config
         self.encoder, self.decoder = MagnitudeEncoder(config), WaveUNet(config)
 
-    @torch.no_grad()
-    def encode(self, wave_BCN: Tensor) -> Tensor:
-        """wave_BCN at the codec's rate, in [-1, 1] -> latent_BTD, T = ceil(N / stride)."""
-        config = self.config
-        if wave_BCN.dim() != 3 or wave_BCN.shape[1] != config.audio_channels or not wave_BCN.shape[2]:
-            shape = tuple(wave_BCN.shape)
-            raise InputError(f"the codec takes (batch, {config.audio_channels} channels, samples), not {shape}")
-        wave = F.pad(wave_BCN, (0, -wave_BCN.shape[-1] % config.stride))
-        return self.encoder(wave / config.loudness).transpose(1, 2).float() / config.scale
+    @property
+    def unit(self) -> int:
+        return self.config.stride
 
-    def decode(self, latent_BTD: Tensor, generators: Sequence[torch.Generator], steps: int | None = None) -> Tensor:
-        """latent_BTD -> wave_BCN in [-1, 1], N = T x stride, by ``steps`` of diffusion.
+    @property
+    def rows(self) -> int:
+        return self.config.audio_channels
 
-        All chance of row i comes from ``generators[i]``, on the CPU.
-        """
-        return torch.cat(list(self.decode_stream(latent_BTD, generators, steps)), dim=-1)
+    def velocity(self, x_B: Tensor, t_B: Tensor, latent_BDT: Tensor) -> Tensor:
+        return self.decoder(x_B, t_B, latent_BDT)
 
-    @torch.no_grad()
-    def decode_stream(
-        self,
-        latent_BTD: Tensor,
-        generators: Sequence[torch.Generator],
-        steps: int | None = None,
-        tell: Callable[[float], None] = lambda share: None,
-        known_BCN: Tensor | None = None,
-    ) -> Iterator[Tensor]:
-        """Wave parts that join to ``decode``, window by window; each goes on from the end of the last one.
+    def loss(self, wave_BCN: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The mean squared error of the velocity at uniform times (v-objective), and the latents that were told."""
+        wave_BCN = wave_BCN / self.config.loudness
+        t_B = torch.rand(len(wave_BCN), generator=generator)
+        noise_BCN = torch.randn(wave_BCN.shape, generator=generator).to(wave_BCN)
+        x_BCN, velocity_BCN = target(COSINE, wave_BCN, noise_BCN, t_B)
+        latent_BDT = self.encoder(wave_BCN)
+        made_BCN = self.decoder(x_BCN, t_B.to(wave_BCN), latent_BDT)
+        return (made_BCN.float() - velocity_BCN).square().mean(), latent_BDT
 
-        ``tell`` is called with the share of the whole that is done. ``known_BCN`` is the wave of the first frames, of
-        whole strides, where it is known: the parts go on from there.
-        """
-        config, device = self.config, latent_BTD.device
-        frames, whole = latent_BTD.shape[1], config.whole
-        size = min(config.window, -(-frames // whole) * whole)
-        total = max(frames, size)
-        latent_BDT = (latent_BTD.transpose(1, 2) * config.scale).clamp(-1, 1)
-        latent_BDT = F.pad(latent_BDT, (0, total - frames), mode="replicate")
+    def _seen(self, wave_BCN: Tensor, latent_BDT: Tensor) -> Tensor:
+        return wave_BCN
 
-        def draw(known_BCN: Tensor, span: Span) -> Tensor:
-            part_BDT = latent_BDT[..., span.first : span.first + size]
-            shape = config.audio_channels, size * config.stride
-            noise_BCN = torch.stack([torch.randn(shape, generator=one) for one in generators]).to(device)
-            predict = lambda x, t: self.decoder(x, torch.full((len(x),), t, device=device), part_BDT)  # noqa: E731
-            done = lambda share: tell((span.made + share * (span.until - span.made)) / total)  # noqa: E731
-            return going_on(predict, known_BCN, noise_BCN, steps or config.steps, COSINE, done)
-
-        past_BCN = torch.zeros(len(latent_BTD), config.audio_channels, 0) if known_BCN is None else known_BCN
-        past_BCN = past_BCN.to(device) / config.loudness
-        left = frames * config.stride - past_BCN.shape[-1]
-        for wave_BCN in in_windows(draw, past_BCN, total, size, unit=config.stride):
-            yield (wave_BCN[..., :left] * config.loudness).clamp(-1, 1)
-            left -= min(left, wave_BCN.shape[-1])
+    def _heard(self, parts: Iterator[Tensor], latent_BDT: Tensor, made: int) -> Iterator[Tensor]:
+        return parts
 
 
-def magnitude_loss(codec: MagnitudeAutoencoder, wave_BCN: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The mean squared error of the velocity at uniform times (v-objective), and the latents that were told."""
-    wave_BCN = wave_BCN / codec.config.loudness
-    t_B = torch.rand(len(wave_BCN), generator=generator)
-    noise_BCN = torch.randn(wave_BCN.shape, generator=generator).to(wave_BCN)
-    x_BCN, velocity_BCN = target(COSINE, wave_BCN, noise_BCN, t_B)
-    latent_BDT = codec.encoder(wave_BCN)
-    made_BCN = codec.decoder(x_BCN, t_B.to(wave_BCN), latent_BDT)
-    return (made_BCN.float() - velocity_BCN).square().mean(), latent_BDT
+FAMILIES = {
+    "magnitude-autoencoder": (MagnitudeAutoencoder, MagnitudeConfig),
+    "cosine-autoencoder": (CosineAutoencoder, CosineConfig),
+}
 
 
-def save_magnitude(folder: Path, codec: MagnitudeAutoencoder, **card: object) -> None:
+def build(config: MagnitudeConfig | CosineConfig) -> MagnitudeAutoencoder | CosineAutoencoder:
+    """The codec of that configuration, with random weights."""
+    return CosineAutoencoder(config) if isinstance(config, CosineConfig) else MagnitudeAutoencoder(config)
+
+
+def save_magnitude(folder: Path, codec: DiffusionCodec, **card: object) -> None:
     """Write ``codec`` to ``folder`` in compact form; ``card`` says where the weights come from."""
-    config = {"family": "magnitude-autoencoder", "codec": asdict(codec.config), **card}
+    family = next(name for name, (kind, _) in FAMILIES.items() if isinstance(codec, kind))
+    config = {"family": family, "codec": asdict(codec.config), **card}
     checkpoint.save(folder, config, compact(codec.state_dict()))
 
 
-def load_magnitude(folder: Path) -> MagnitudeAutoencoder:
+def load_magnitude(folder: Path) -> MagnitudeAutoencoder | CosineAutoencoder:
     """The codec in ``folder``, as ``save_magnitude`` wrote it; float32, in evaluation mode.
 
     Raises ``WeightsError`` where the weights are damaged, incomplete or of another model.
     """
     config, tensors = checkpoint.load(folder)
-    if config.get("family") != "magnitude-autoencoder":
-        raise WeightsError(f"{folder} holds a {config.get('family')} model, not a magnitude autoencoder")
+    family = str(config.get("family"))
+    if family not in FAMILIES:
+        raise WeightsError(f"{folder} holds a {family} model, not a magnitude autoencoder")
     try:
-        codec = MagnitudeAutoencoder(_read_config(config["codec"]))
+        codec = build(read_config(FAMILIES[family][1], config["codec"]))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{folder} describes no magnitude autoencoder ({error}); train it again") from None
     checkpoint.load_into(codec, expand(tensors), folder)
     return codec.eval()
-
-
-def _read_config(said: Mapping[str, Any]) -> MagnitudeConfig:
-    lists = {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
-    fields: dict[str, Any] = {**said, **lists, "unet": read_sizes(said["unet"])}
-    return MagnitudeConfig(**fields)

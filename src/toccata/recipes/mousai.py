@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude
+from toccata.codecs.diffusion import DiffusionCodec
+from toccata.codecs.magnitude import load_magnitude
 from toccata.data.shards import Shard, ShardStore, made_ahead, shards_read
 from toccata.encoders.readers import load_reader
 from toccata.errors import InputError
@@ -129,7 +130,7 @@ def latent_store(recipe: MousaiRecipe, seed: int) -> ShardStore:
 
 
 def sampler(
-    recipe: MousaiRecipe, window: int, codec: MagnitudeAutoencoder, read: Callable[[int], Shard], count: int
+    recipe: MousaiRecipe, window: int, codec: DiffusionCodec, read: Callable[[int], Shard], count: int
 ) -> Callable[[int], Batch]:
     """``draw(step)``: ``count`` crops of ``window`` frames by the step alone; silence follows short pieces."""
     load = functools.lru_cache(maxsize=recipe.shards_in_memory + 1)(read)

@@ -1,7 +1,7 @@
 """Train Moûsai's magnitude autoencoder on the house band in stereo (arXiv 2301.11757, section 3.3).
 
-One loss: the error of the velocity of noisy sound, predicted by a decoder that is told what the encoder heard. Every
-step depends on its number alone, so a run goes on exactly.
+The error of the velocity of noisy sound is made small, predicted by a decoder that is told what the encoder heard; the
+mini's learns the sizes of its coefficients, too. Every step depends on its number alone, so a run goes on exactly.
 
 Shapes: B batch, C channels (2), N samples, T latent frames, D latent width.
 """
@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toccata.codecs.magnitude import MagnitudeAutoencoder, full, magnitude_loss, mini, save_magnitude
+from toccata.codecs.diffusion import DiffusionCodec
+from toccata.codecs.magnitude import build, save_magnitude
+from toccata.codecs.magnitude_config import full, mini
 from toccata.data.shards import made_ahead, shards_read
 from toccata.errors import InputError
 from toccata.recipes.stereo import band, stereo_crops
@@ -58,7 +60,7 @@ def train(recipe: MousaiAutoencoderRecipe) -> None:
     settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     torch.manual_seed(recipe.seed)
-    codec = MagnitudeAutoencoder(PRESETS[recipe.preset]()).to(recipe.device)
+    codec = build(PRESETS[recipe.preset]()).to(recipe.device)
     config, ema = codec.config, EMA(codec, recipe.ema)
     optimiser = torch.optim.AdamW(
         codec.parameters(), recipe.learning_rate, betas=(0.95, 0.999), eps=1e-6, weight_decay=1e-3
@@ -71,11 +73,13 @@ def train(recipe: MousaiAutoencoderRecipe) -> None:
     shards = shards_read(recipe.steps, recipe.steps_per_shard)
     with made_ahead(pieces, step // recipe.steps_per_shard, shards, recipe.workers) as read:
         draw = stereo_crops(recipe, samples, read)
+        if not step:
+            codec.begin_with(draw(0))
         while step < steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
             wave_BCN = draw(step)
             with fast_products(recipe.device):
-                loss, latent_BDT = magnitude_loss(codec, wave_BCN, generator)
+                loss, latent_BDT = codec.loss(wave_BCN, generator)
             loss.backward()
             nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
             for group in optimiser.param_groups:
@@ -94,9 +98,7 @@ def train(recipe: MousaiAutoencoderRecipe) -> None:
                 break
 
 
-def publish(
-    recipe: MousaiAutoencoderRecipe, codec: MagnitudeAutoencoder, ema: EMA, latent_BDT: Tensor, steps: int
-) -> None:
+def publish(recipe: MousaiAutoencoderRecipe, codec: DiffusionCodec, ema: EMA, latent_BDT: Tensor, steps: int) -> None:
     """Write the averaged weights; the codec's scale makes the latents of the last batch of unit variance."""
     codec.config = replace(codec.config, scale=round(latent_BDT.float().std().item(), 4))
     hours = round(steps * recipe.batch * recipe.seconds / 3600, 1)

@@ -7,13 +7,13 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from toccata.codecs import magnitude
+from toccata.codecs import magnitude, magnitude_config
 from toccata.encoders.t5 import T5Encoder, t5_base
 from toccata.models.mousai.config import full, mini, read_config
 from toccata.models.mousai.network import MousaiNetwork
 
 
-@pytest.mark.parametrize(("preset", "codec"), [(full, magnitude.full), (mini, magnitude.mini)])
+@pytest.mark.parametrize(("preset", "codec"), [(full, magnitude_config.full), (mini, magnitude_config.mini)])
 def test_presets_fit_their_codec_and_can_be_read_again(preset, codec):
     config = preset()
     assert config.unet.inputs == codec().latent
@@ -24,5 +24,5 @@ def test_presets_fit_their_codec_and_can_be_read_again(preset, codec):
 def test_the_whole_has_about_the_papers_857_million_parameters():
     with torch.device("meta"):
         words = T5Encoder(t5_base(), Tokenizer(WordLevel({"a": 0}, unk_token="a")))
-        parts = MousaiNetwork(full()), magnitude.MagnitudeAutoencoder(magnitude.full()), words
+        parts = MousaiNetwork(full()), magnitude.build(magnitude_config.full()), words
     assert sum(p.numel() for part in parts for p in part.parameters()) == pytest.approx(857e6, rel=0.01)

@@ -10,7 +10,8 @@ import torch
 import toccata
 from toccata import Clip, InputError, Prompt, WeightsError, cli
 from toccata.audio.io import read
-from toccata.codecs.magnitude import MagnitudeAutoencoder, MagnitudeConfig, save_magnitude
+from toccata.codecs.magnitude import MagnitudeAutoencoder, save_magnitude
+from toccata.codecs.magnitude_config import MagnitudeConfig
 from toccata.encoders.text import load_text_encoder
 from toccata.models.mousai.config import MousaiConfig, MousaiSampling
 from toccata.models.mousai.network import MousaiNetwork

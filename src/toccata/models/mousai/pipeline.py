@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude
+from toccata.codecs.diffusion import DiffusionCodec
+from toccata.codecs.magnitude import load_magnitude
 from toccata.encoders.readers import TextReader, load_reader
 from toccata.errors import WeightsError
 from toccata.models.mousai.config import MousaiSampling, read_config
@@ -33,7 +34,7 @@ class Mousai(WordedPipeline[MousaiSampling]):
     def __init__(
         self,
         network: MousaiNetwork,
-        codec: MagnitudeAutoencoder,
+        codec: DiffusionCodec,
         text: TextReader,
         name: str = "mousai",
         weights_sha256: str = "",

@@ -52,7 +52,8 @@ class RiffusionConfig:
 def mini() -> RiffusionConfig:
     """riffusion-mini: 5.5 s at once, words by text-mini."""
     unet = PictureUNetSizes(inputs=64, channels=(96, 128, 160), attentions=(0, 1, 1), blocks=1, heads=4, tokens=256)
-    return RiffusionConfig(fold=8, unet=unet, text_width=256, text_tokens=24, dwell=(1.0, 1.3))
+    sampling = RiffusionSampling(steps=25)
+    return RiffusionConfig(fold=8, unet=unet, text_width=256, text_tokens=24, dwell=(1.0, 1.3), sampling=sampling)
 
 
 def read_config(said: Mapping[str, Any]) -> RiffusionConfig:
