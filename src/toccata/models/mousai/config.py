@@ -41,11 +41,11 @@ def full() -> MousaiConfig:
 def mini() -> MousaiConfig:
     """mousai-mini: 12 s at once, words by text-mini."""
     unet = UNetSizes(
-        channels=(64, 128, 128, 192),
-        factors=(1, 2, 2, 2),
-        blocks=(1, 1, 1, 1),
-        attentions=(0, 1, 1, 1),
-        crosses=(1, 1, 1, 1),
+        channels=(160, 192, 192),
+        factors=(2, 2, 2),
+        blocks=(1, 1, 1),
+        attentions=(0, 1, 1),
+        crosses=(1, 1, 1),
         heads=4,
         tokens=256,
         features=256,
