@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 import toccata
 from toccata.codecs.magnitude import MagnitudeAutoencoder, load_magnitude, save_magnitude
-from toccata.codecs.magnitude_config import MagnitudeConfig
+from toccata.codecs.magnitude_config import CosineConfig, MagnitudeConfig
 from toccata.corpus.stream import corpus_name
 from toccata.errors import InputError
 from toccata.models.mousai.config import MousaiConfig, MousaiSampling
@@ -25,6 +25,13 @@ CODEC = MagnitudeConfig(
         features=16, injected=3, inject_depth=2,
     ),
     window=50, steps=2,
+)  # fmt: skip
+COSINE = CosineConfig(
+    sample_rate=RATE, stride=64, width=16, blocks=(1, 1), latent=3, drawn=8, window=32, steps=2,
+    unet=UNetSizes(
+        inputs=16, channels=(16, 16), factors=(1, 2), blocks=(1, 1), attentions=(0, 0), crosses=(0, 0), features=16,
+        injected=3,
+    ),
 )  # fmt: skip
 MODEL = MousaiConfig(
     unet=UNetSizes(
@@ -43,9 +50,9 @@ def _few_threads():
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def autoencoder_recipe(tmp_path, monkeypatch):
-    monkeypatch.setitem(mousai_autoencoder.PRESETS, "mini", lambda: CODEC)
+@pytest.fixture(params=[CODEC, COSINE], ids=["wave", "cosine"])
+def autoencoder_recipe(tmp_path, monkeypatch, request):
+    monkeypatch.setitem(mousai_autoencoder.PRESETS, "mini", lambda: request.param)
     folder = tmp_path / "band" / f"{corpus_name(1)}-{RATE}-stereo"
     folder.mkdir(parents=True)
     time_N = torch.arange(5 * RATE) / RATE
@@ -94,7 +101,8 @@ def resumed_is_whole(train, recipe, tmp_path):
 def test_the_autoencoder_resumes_exactly_and_loads(autoencoder_recipe, tmp_path):
     resumed_is_whole(mousai_autoencoder.train, autoencoder_recipe, tmp_path)
     codec = load_magnitude(tmp_path / "parts/codec")
-    assert codec.config == replace(CODEC, scale=codec.config.scale)
+    trained = mousai_autoencoder.PRESETS["mini"]()
+    assert codec.config == replace(trained, scale=codec.config.scale)
     latent = codec.encode(torch.rand(1, 2, RATE) - 0.5)
     assert latent.shape == (1, 63, 3)
     assert codec.decode(latent, [torch.Generator().manual_seed(1)]).shape == (1, 2, 63 * 64)
