@@ -85,13 +85,13 @@ def recipe(tmp_path, monkeypatch):
 
 
 def resumed_is_whole(train, recipe, tmp_path):
-    """Train at once, and in three runs; both end in the same weights."""
+    """Train at once, and in three runs, to ``parts``; both end in the same weights."""
     train(recipe)
     for step in (1, 2):
         train(replace(recipe, out=tmp_path / "parts", minutes=0))
         assert load_state(tmp_path / "parts/state.safetensors")["step"] == step
     train(replace(recipe, out=tmp_path / "parts"))
-    whole, parts = (load_state(tmp_path / run / "state.safetensors") for run in ("whole", "parts"))
+    whole, parts = (load_state(out / "state.safetensors") for out in (recipe.out, tmp_path / "parts"))
     for part in ("learner", "ema"):
         assert whole[part].keys() == parts[part].keys()
         assert all(torch.equal(whole[part][name], parts[part][name]) for name in whole[part])
@@ -106,6 +106,19 @@ def test_the_autoencoder_resumes_exactly_and_loads(autoencoder_recipe, tmp_path)
     latent = codec.encode(torch.rand(1, 2, RATE) - 0.5)
     assert latent.shape == (1, 63, 3)
     assert codec.decode(latent, [torch.Generator().manual_seed(1)]).shape == (1, 2, 63 * 64)
+
+
+def test_a_trained_ones_decoder_goes_on_alone(autoencoder_recipe, tmp_path):
+    mousai_autoencoder.train(autoencoder_recipe)
+    start = tmp_path / "whole/codec"
+    resumed_is_whole(
+        mousai_autoencoder.train, replace(autoencoder_recipe, out=tmp_path / "whole/on", start=start), tmp_path
+    )
+    before, after = (load_magnitude(folder / "codec") for folder in (tmp_path / "whole", tmp_path / "parts"))
+    wave, seeds = torch.rand(1, 2, RATE) - 0.5, [torch.Generator().manual_seed(1)]
+    latent = before.encode(wave)
+    assert torch.allclose(after.encode(wave), latent, atol=1e-4)
+    assert not torch.equal(after.decode(latent, seeds), before.decode(latent, [torch.Generator().manual_seed(1)]))
 
 
 def test_the_model_resumes_exactly_and_plays(recipe, tmp_path):

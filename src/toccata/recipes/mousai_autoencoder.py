@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from toccata.codecs.diffusion import DiffusionCodec
-from toccata.codecs.magnitude import build, save_magnitude
+from toccata.codecs.magnitude import build, load_magnitude, save_magnitude
 from toccata.codecs.magnitude_config import full, mini
 from toccata.data.shards import made_ahead, shards_read
 from toccata.errors import InputError
@@ -33,12 +33,14 @@ PRESETS = {"mini": mini, "full": full}
 class MousaiAutoencoderRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
-    Crops are ``seconds`` long, to whole windows of the U-Net; the weights' average forgets by ``ema``.
+    Crops are ``seconds`` long, to whole windows of the U-Net; the weights' average forgets by ``ema``. With ``start``,
+    the folder of a trained one, its decoder alone goes on: latents stay what they were for a model that learnt them.
     """
 
     out: Path = Path("runs/mousai-autoencoder")
     band: Path = Path("runs/band")
     preset: str = "mini"
+    start: Path | None = None
     steps: int = 100_000
     batch: int = 16
     seconds: float = 5.46
@@ -60,7 +62,10 @@ def train(recipe: MousaiAutoencoderRecipe) -> None:
     settle(recipe.threads)
     deadline = time.monotonic() + 60 * recipe.minutes
     torch.manual_seed(recipe.seed)
-    codec = build(PRESETS[recipe.preset]()).to(recipe.device)
+    codec = (
+        (load_magnitude(recipe.start) if recipe.start else build(PRESETS[recipe.preset]())).to(recipe.device).train()
+    )
+    codec.encoder.requires_grad_(not recipe.start)
     config, ema = codec.config, EMA(codec, recipe.ema)
     optimiser = torch.optim.AdamW(
         codec.parameters(), recipe.learning_rate, betas=(0.95, 0.999), eps=1e-6, weight_decay=1e-3
@@ -73,11 +78,12 @@ def train(recipe: MousaiAutoencoderRecipe) -> None:
     shards = shards_read(recipe.steps, recipe.steps_per_shard)
     with made_ahead(pieces, step // recipe.steps_per_shard, shards, recipe.workers) as read:
         draw = stereo_crops(recipe, samples, read)
-        if not step:
+        if not (step or recipe.start):
             codec.begin_with(draw(0))
         while step < steps:
             generator = torch.Generator().manual_seed(recipe.seed * 10**6 + step)
             wave_BCN = draw(step)
+            codec.encoder.train(not recipe.start)
             with fast_products(recipe.device):
                 loss, latent_BDT = codec.loss(wave_BCN, generator)
             loss.backward()
@@ -99,8 +105,9 @@ def train(recipe: MousaiAutoencoderRecipe) -> None:
 
 
 def publish(recipe: MousaiAutoencoderRecipe, codec: DiffusionCodec, ema: EMA, latent_BDT: Tensor, steps: int) -> None:
-    """Write the averaged weights; the codec's scale makes the latents of the last batch of unit variance."""
-    codec.config = replace(codec.config, scale=round(latent_BDT.float().std().item(), 4))
+    """Write the averaged weights; a new codec's scale makes the latents of the last batch of unit variance."""
+    if not recipe.start:
+        codec.config = replace(codec.config, scale=round(latent_BDT.float().std().item(), 4))
     hours = round(steps * recipe.batch * recipe.seconds / 3600, 1)
     card = {"name": f"mousai-autoencoder-{recipe.preset}", "steps": steps, "hours_heard": hours}
     with averaged(codec, ema):
