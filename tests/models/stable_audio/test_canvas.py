@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from toccata.models.stable_audio.canvas import begun_with, empty, ended, kept_outside, pasted, windows
+from toccata.models.stable_audio.canvas import begun_with, empty, ended, kept_outside, lengthened, pasted, windows
 
 SIZE = 20
 
@@ -97,6 +97,27 @@ def test_a_part_is_pasted_between_short_fades_wherever_the_sound_is_cut():
     assert (steps[:, 500:540] <= 2 / 10 + 1e-6).all()
     parts = [pasted(new[:, a : a + 130], old, a, regions, 1000) for a in range(0, 1000, 130)]
     assert np.array_equal(np.concatenate(parts, axis=1), whole)
+
+
+def test_beyond_its_ends_a_recording_rings_on_before_its_mirror_image_comes():
+    old = (0.3 * np.sin(2 * np.pi * 50 * np.arange(2000) / 1000 + 0.4))[None].astype(np.float32)
+    longer = lengthened(old, 1000, 3000, 900, 1000)
+    assert np.array_equal(longer[:, 1000:3000], old)
+    ringing = 0.3 * np.sin(2 * np.pi * 50 * np.arange(2000, 2150) / 1000 + 0.4)
+    assert np.abs(longer[0, 3000:3150] - ringing).max() < 0.06
+    mirrored = (
+        np.abs(longer[:, 3300:3900] - old[:, ::-1][:, 300:900]).max(),
+        np.abs(longer[:, 500:700] - old[:, ::-1][:, -500:-300]).max(),
+    )
+    assert mirrored == (0, 0)
+    assert not longer[:, :500].any()
+    assert not longer[:, 3900:].any()
+
+
+@pytest.mark.parametrize("room", [(0, 0), (1, 2), (5, 0)])
+def test_there_may_be_hardly_any_room_beyond_a_recording(room):
+    old = np.full((2, 3), 0.5, np.float32)
+    assert lengthened(old, *room, 900, 1000).shape == (2, 3 + sum(room))
 
 
 def test_a_part_that_begins_or_ends_the_piece_is_not_faded_there():

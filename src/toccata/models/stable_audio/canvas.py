@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toccata.audio.prediction import foretold
+
 OVERLAP = 0.25  # of a window, that it hears again of the one before
-SEAM_SECONDS = 0.1  # or a quarter of a shorter region
+SEAM_SECONDS = 0.15  # or a quarter of a shorter region
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,24 @@ def ended(canvas: Canvas, silence_D: Tensor, beyond: int) -> Canvas:
     return Canvas(canvas.frames, sound_TD, keep_T, beyond)
 
 
-def lengthened(old_CN: np.ndarray, before: int, after: int, reach: int) -> np.ndarray:
-    """``old_CN`` with room for new samples: its mirror image up to ``reach`` samples away, silence beyond.
+def lengthened(old_CN: np.ndarray, before: int, after: int, reach: int, rate: int) -> np.ndarray:
+    """``old_CN`` with room for new samples: what it rings on with, then its mirror image, silence beyond ``reach``.
 
-    What is encoded near its ends then tells of no silence there, and new sound fades out of sound.
+    What is encoded near its ends then tells of no silence there, and new sound fades out of how the old one would go on
+    by itself.
     """
-    near = [min(reach, count // 2) for count in (before, after)]
-    wave_CN = np.pad(old_CN, ((0, 0), (near[0], near[1])), mode="symmetric")
-    return np.pad(wave_CN, ((0, 0), (before - near[0], after - near[1])))
+    front_CN = _beyond(old_CN[:, ::-1], before, reach, rate)[:, ::-1]
+    return np.concatenate([front_CN, old_CN, _beyond(old_CN, after, reach, rate)], axis=1)
+
+
+def _beyond(old_CN: np.ndarray, count: int, reach: int, rate: int) -> np.ndarray:
+    """``count`` samples that follow: alone for a seam, for another one fading into the mirror image, it rings on."""
+    near, seam = min(reach, count // 2), int(min(SEAM_SECONDS * rate, count / 4))
+    beyond_CN = np.pad(old_CN, ((0, 0), (0, near)), mode="symmetric")[:, old_CN.shape[1] :]
+    share_N = np.clip(np.arange(min(2 * seam, near)) / max(seam, 1) - 1, 0, 1, dtype=np.float32)
+    rung_CN = foretold(old_CN, len(share_N))
+    beyond_CN[:, : len(share_N)] = rung_CN + share_N * (beyond_CN[:, : len(share_N)] - rung_CN)
+    return np.pad(beyond_CN, ((0, 0), (0, count - near)))
 
 
 def kept_outside(canvas: Canvas, regions: Sequence[tuple[float, float]], rate: float) -> Canvas:

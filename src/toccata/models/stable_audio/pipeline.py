@@ -146,7 +146,7 @@ class StableAudio(Streaming):
         before, after = (round(seconds * rate) for seconds in asked.edit.extend)
         wanted = before + count + after
         regions = (0, before / rate), ((before + count) / rate, wanted / rate)
-        longer_CN = lengthened(old_CN, before, after, SILENT_FRAMES // 2 * stride)
+        longer_CN = lengthened(old_CN, before, after, SILENT_FRAMES // 2 * stride, rate)
         return self._stream(asked, longer_CN, wanted, tuple(part for part in regions if part[1] > part[0]))
 
     def _loop(self, asked: Asked, wanted: int) -> Iterator[Clip]:
