@@ -130,7 +130,7 @@ def pasted(
     for start, end in regions:
         seam = min(SEAM_SECONDS, (end - start) / 4) * rate
         rise_N = (place_N - start * rate) / seam if start > 0 else np.ones(len(place_N))
-        fall_N = (end * rate - place_N) / seam if end * rate < old_CN.shape[1] else place_N < end * rate
+        fall_N = (end * rate - place_N) / seam if round(end * rate) < old_CN.shape[1] else place_N < end * rate
         share_N = np.maximum(share_N, np.clip(np.minimum(rise_N, fall_N), 0, 1))
     old = np.zeros_like(new_CN)
     there = old_CN[:, first : first + new_CN.shape[1]]
