@@ -1,7 +1,7 @@
 """``autoencoder``: what Stable Audio's autoencoder keeps of stereo sound, beside codecs of tokens, each at its rate.
 
-``--model`` may name Moûsai's, which draws as it decodes: its chance is seed 0's. A codec of one channel codes each ear
-by itself. All copies are judged at 44.1 kHz, the autoencoder's own rate.
+``--model`` may name a model that has one. Moûsai's draws as it decodes: its chance is seed 0's. A codec of one channel
+codes each ear by itself. All copies are judged at 44.1 kHz, the autoencoder's own rate.
 """
 
 import math
@@ -26,6 +26,7 @@ from toccata.codecs.magnitude import FAMILIES, load_magnitude
 from toccata.codecs.soundstream import SoundStream, load_soundstream
 from toccata.evaluation.distances import log_mel_distance, si_sdr
 from toccata.weights import catalogue, checkpoint, store
+from toccata.weights.parts import find_part
 
 ENCODECS = ("facebook/encodec_48khz", "facebook/encodec_32khz")
 
@@ -61,8 +62,11 @@ def run(options: Options) -> Iterator[Figure]:
 
 
 def named(options: Options) -> Copier:
-    """The one to measure: the one named, or the one that ships."""
+    """The one to measure: the one named, that of the model named, or autoencoder-mini."""
     folder = hub.find(options.model or "autoencoder-mini")
+    config = checkpoint.read_config(folder)
+    if isinstance(config.get("codec"), str):
+        folder = find_part(folder, config, "codec")
     magnitudes = checkpoint.read_config(folder).get("family") in FAMILIES
     codec = load_magnitude(folder) if magnitudes else load_autoencoder(folder)
     return copier_of(codec.to(options.device))

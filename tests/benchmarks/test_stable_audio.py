@@ -21,6 +21,7 @@ from toccata.models.stable_audio.config import StableAudioConfig, mini, open_1_0
 from toccata.models.stable_audio.network import StableAudioNetwork
 from toccata.models.stable_audio.pipeline import StableAudio, save_stable_audio
 from toccata.nn.dit import DiTSizes
+from toccata.weights import checkpoint
 
 RATE = 16000
 CODEC = AutoencoderConfig(sample_rate=RATE, channels=4, decoder_channels=4, widths=(1, 2), strides=(16, 16), latent=4)
@@ -193,10 +194,12 @@ def test_memory_counts_the_weights(small, tmp_path):
 
 def test_moûsais_autoencoder_is_measured_too(tmp_path, pieces, monkeypatch):
     torch.manual_seed(0)
-    save_magnitude(tmp_path, build(replace(magnitude_config.mini(), steps=1)))
-    copier = autoencoder.named(Options(model=str(tmp_path)))
-    assert copier.name == "magnitude autoencoder, 1500 numbers/s, 1 steps"
-    assert copier.copy(hum(0.5)).shape == hum(0.5).shape
+    save_magnitude(tmp_path / "codec", build(replace(magnitude_config.mini(), steps=1)))
+    checkpoint.save(tmp_path / "model", {"family": "mousai", "codec": "codec"}, {"x": torch.zeros(1)})
+    for folder in ("codec", "model"):
+        copier = autoencoder.named(Options(model=str(tmp_path / folder)))
+        assert copier.name == "magnitude autoencoder, 1500 numbers/s, 1 steps"
+        assert copier.copy(hum(0.5)).shape == hum(0.5).shape
 
 
 def test_quality_and_work_are_told_by_the_number_of_steps(folder, monkeypatch, tmp_path):
