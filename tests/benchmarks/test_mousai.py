@@ -47,8 +47,8 @@ def test_the_papers_length_in_its_steps_is_held_against_its_seconds(monkeypatch)
     monkeypatch.setattr(bench, "GPU", short)
     done: list[float] = []
     model = bench.built("cpu")
-    decode = model.codec.decoder.forward
-    monkeypatch.setattr(model.codec.decoder, "forward", lambda *told: done.append(1) or decode(*told))
+    decode = model.codec.velocity
+    monkeypatch.setattr(model.codec, "velocity", lambda *told: done.append(1) or decode(*told))
     figure = bench.whole(model, "cpu", short)
     assert (figure.against, len(done)) == (49.0, 3)
 

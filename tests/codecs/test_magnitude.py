@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from toccata.codecs.cosine import middle_and_side
-from toccata.codecs.magnitude import build, load_magnitude, save_magnitude
+from toccata.codecs.cosine import CosineAutoencoder, middle_and_side
+from toccata.codecs.magnitude import MagnitudeEncoder, build, load_magnitude, save_magnitude
 from toccata.codecs.magnitude_config import CosineConfig, MagnitudeConfig, full, mini
 from toccata.errors import InputError, WeightsError
-from toccata.nn.unet import UNetSizes
+from toccata.nn.unet import NestedLevel, UNetSizes
 from toccata.weights import checkpoint
 from toccata.weights.compact import compact, expand
 
@@ -72,7 +72,7 @@ def test_latents_are_bounded_one_for_each_stride_begun(codec):
 
 def test_the_magnitudes_are_those_of_numpy():
     wave = noise(160)
-    found = build(SMALL).encoder.magnitudes(wave)[0]
+    found = MagnitudeEncoder(SMALL).magnitudes(wave)[0]
     assert found.shape == (32, 20)
     padded = np.pad(wave[0, 1].numpy(), 15, mode="reflect")
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(31) / 31)
@@ -186,17 +186,19 @@ def test_a_middle_and_a_side_are_left_and_right_again():
 
 
 def test_sizes_begin_as_those_of_the_coefficients_that_are_heard():
-    made, wave = build(COSINE), noise(16000) / 10
+    made, wave = CosineAutoencoder(COSINE), noise(16000) / 10
     made.begin_with(wave)
     sizes = made.sizes(made.encoder(wave)).exp()
     assert sizes.mean().item() == pytest.approx(wave.std().item(), rel=0.02)
 
 
 def test_without_a_step_of_the_decoder_sound_has_the_told_sizes():
-    made, wave = build(COSINE), noise(16000) / 10
+    made, wave = CosineAutoencoder(COSINE), noise(16000) / 10
     made.begin_with(wave)
-    torch.nn.init.zeros_(made.unet.levels.told.weight)  # what the U-Net adds to its input
-    torch.nn.init.zeros_(made.unet.levels.told.bias)
+    level = made.unet.levels
+    assert isinstance(level, NestedLevel)
+    for told in (level.told.weight, level.told.bias):  # how much of what the U-Net makes is added to its input
+        torch.nn.init.zeros_(told)
     heard = made.eval().decode(made.encode(wave), seeds(1), steps=50)
     assert heard.std().item() == pytest.approx(wave.std().item(), rel=0.05)
 

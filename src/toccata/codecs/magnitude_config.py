@@ -87,7 +87,7 @@ class CosineConfig:
     drawn: int = 256
     unet: UNetSizes = field(default_factory=UNetSizes)
     window: int = 128
-    steps: int = 20
+    steps: int = 12
     loudness: float = 0.1
     scale: float = 1.0
 

@@ -114,10 +114,10 @@ def test_beyond_its_ends_a_recording_rings_on_before_its_mirror_image_comes():
     assert not longer[:, 3900:].any()
 
 
-@pytest.mark.parametrize("room", [(0, 0), (1, 2), (5, 0)])
-def test_there_may_be_hardly_any_room_beyond_a_recording(room):
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (1, 2), (5, 0)])
+def test_there_may_be_hardly_any_room_beyond_a_recording(before, after):
     old = np.full((2, 3), 0.5, np.float32)
-    assert lengthened(old, *room, 900, 1000).shape == (2, 3 + sum(room))
+    assert lengthened(old, before, after, 900, 1000).shape == (2, 3 + before + after)
 
 
 @pytest.mark.parametrize("length", [1000, 999, 1001, 1003])
