@@ -38,14 +38,22 @@ def test_the_hash_tells_any_change(tmp_path, tensors):
     assert checkpoint.sha256(tmp_path) != before
 
 
-def test_compact_weights_are_within_half_a_step(tensors):
+@pytest.mark.parametrize(("width", "group"), [(128, 64), (96, 32)])
+def test_compact_weights_are_within_half_a_step(tensors, width, group):
+    tensors["a"] = torch.randn(64, width)
     small = compact(tensors)
     full = expand(small)
-    step = small["a.scale"].float().repeat_interleave(64, dim=1)
+    step = small["a.scale"].float().repeat_interleave(group, dim=1)
     assert small["a"].dtype == torch.int8
     assert ((full["a"] - tensors["a"]).abs() <= 0.51 * step + 1e-4).all()
     assert torch.allclose(full["b"], tensors["b"], rtol=1 / 128)
     assert torch.equal(full["c"], tensors["c"])
+
+
+def test_rows_that_do_not_divide_stay_as_they_are_but_for_their_precision():
+    odd = {"a": torch.randn(64, 100)}
+    assert compact(odd).keys() == odd.keys()
+    assert torch.allclose(expand(compact(odd))["a"], odd["a"], rtol=1 / 128)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"weights": []}', '{"weights": 3}'])
