@@ -192,6 +192,13 @@ def test_sizes_begin_as_those_of_the_coefficients_that_are_heard():
     assert sizes.mean().item() == pytest.approx(wave.std().item(), rel=0.02)
 
 
+def test_coefficients_are_exact_where_training_rounds_products():
+    made, wave = CosineAutoencoder(COSINE), noise(1600)
+    exact = made._coefficients(wave)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(made._coefficients(wave), exact)
+
+
 def test_without_a_step_of_the_decoder_sound_has_the_told_sizes():
     made, wave = CosineAutoencoder(COSINE), noise(16000) / 10
     made.begin_with(wave)

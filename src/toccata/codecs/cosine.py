@@ -129,7 +129,9 @@ class CosineAutoencoder(DiffusionCodec[CosineConfig]):
         self.sizes.last.bias.copy_((power_F + QUIETEST**2).log() / 2)
 
     def _coefficients(self, wave_BCN: Tensor) -> Tensor:
-        return cosines(middle_and_side(wave_BCN), self.config.stride).flatten(1, 2)
+        # In half the bits of a training step, what is loud would drown what is quiet.
+        with torch.autocast(wave_BCN.device.type, enabled=False):
+            return cosines(middle_and_side(wave_BCN), self.config.stride).flatten(1, 2)
 
     def _low(self, x_B: Tensor) -> Tensor:
         return x_B.unflatten(1, (2, -1))[:, :, : self.config.drawn].flatten(1, 2)
