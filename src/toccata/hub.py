@@ -47,6 +47,7 @@ KNOWN = (
     Model("autoencoder-mini", "autoencoder", "Apache-2.0"),
     Model("melody-mini", "melody", "Apache-2.0"),
     Model("mousai-mini", "mousai", "Apache-2.0"),
+    Model("mousai-autoencoder-mini", "cosine-autoencoder", "Apache-2.0"),
     Model("mulan-mini", "mulan", "Apache-2.0"),
     Model("soundstream-mini", "soundstream", "Apache-2.0"),
     Model("stable-audio-mini", "stable-audio", "Apache-2.0"),

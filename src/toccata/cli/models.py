@@ -34,11 +34,11 @@ def list_models(as_json: AsJson = False) -> None:
         for row in rows:
             print(json.dumps(row))
         return
-    print(f"{'NAME':38} {'FAMILY':12} {'SIZE':>8} {'RATE':>6} {'LICENCE':22} HERE")
+    print(f"{'NAME':38} {'FAMILY':18} {'SIZE':>8} {'RATE':>6} {'LICENCE':22} HERE")
     for row in rows:
         here = "yes" if row["here"] else "no" if row["supported"] else "not supported yet"
         sizes = f"{_size(row['bytes']):>8} {row['sample_rate'] or '-':>6}"
-        print(f"{row['name']:38} {row['family']:12} {sizes} {row['licence']:22} {here}")
+        print(f"{row['name']:38} {row['family']:18} {sizes} {row['licence']:22} {here}")
 
 
 @app.command(epilog=SHOW_EXAMPLE)

@@ -31,7 +31,7 @@ from toccata.training.optim import EMA, averaged, warmup_stable_decay
 from toccata.training.precision import fast_products
 from toccata.training.provenance import provenance
 from toccata.training.run import remember, resume
-from toccata.weights.parts import adopt
+from toccata.weights.parts import BUNDLED, adopt
 
 PRESETS = {"mini": mini, "full": full}
 HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
@@ -41,14 +41,15 @@ HELD_OUT_SEED, HELD_OUT_CROPS = 10_000, 32
 class MousaiRecipe:
     """What to train and for how long. ``minutes`` ends this run early; the next goes on exactly where it stopped.
 
-    ``codec`` is a magnitude autoencoder's folder; it is copied beside the model. ``text`` reads the captions: a folder
-    with a text encoder or a T5, or a public T5 by its name. Pieces are drawn from the newest ``shards_in_memory``
-    shards; there are ``first_shards`` at the start, and one more every ``steps_per_shard`` steps.
+    ``codec`` is a magnitude autoencoder's folder; one that is not part of toccata is copied beside the model. ``text``
+    reads the captions: a folder with a text encoder or a T5, or a public T5 by its name. Pieces are drawn from the
+    newest ``shards_in_memory`` shards; there are ``first_shards`` at the start, and one more every ``steps_per_shard``
+    steps.
     """
 
     out: Path = Path("runs/mousai")
     latents: Path = Path("runs/latents")
-    codec: Path = Path("runs/mousai-autoencoder/codec")
+    codec: Path = BUNDLED / "mousai-autoencoder-mini"
     text: str = "text-mini"
     preset: str = "mini"
     steps: int = 100_000
