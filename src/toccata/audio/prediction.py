@@ -18,7 +18,7 @@ def foretold(wave_CN: np.ndarray, count: int) -> np.ndarray:
     for channel, wave_N in enumerate(wave_CN[:, -HEARD:].astype(np.float64)):
         order = min(ORDER, len(wave_N) // 2)
         loudest = np.abs(wave_N).max(initial=0)
-        if not order or not loudest:
+        if not (count and order and loudest):
             continue
         weights_P = _weights(wave_N * np.hanning(len(wave_N) + 2)[1:-1], order)[::-1]
         line_N = np.concatenate([wave_N[-order:], np.zeros(count)])
