@@ -24,7 +24,7 @@ EXAMPLE = '\b\nExample: toccata generate "warm lo-fi piano over a slow boom-bap 
 _RANDOM_SEEDS = 2**31
 _SLUG_CHARACTERS = 40
 _DEFAULT_SECONDS = 10.0
-_TRY_STABLE_AUDIO = "leave it out or choose a --model that does, such as stabilityai/stable-audio-open-1.0"
+_TRY_STABLE_AUDIO = "leave it out or choose a --model that does, such as stable-audio-mini"
 
 
 def generate(
