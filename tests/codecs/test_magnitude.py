@@ -37,7 +37,8 @@ def codec(request):
     made = build(request.param)
     for name, parameter in made.named_parameters():
         if "encoder.last" in name or "sizes.last" in name:  # new latents hardly differ from each other
-            torch.nn.init.normal_(parameter, std=0.5)
+            loud = isinstance(made, CosineAutoencoder) and "encoder" in name  # logarithms are larger than magnitudes
+            torch.nn.init.normal_(parameter, std=0.05 if loud else 0.5)
     return made.eval()
 
 
@@ -67,7 +68,7 @@ def test_latents_are_bounded_one_for_each_stride_begun(codec):
     for samples, frames in ((16, 1), (17, 2), (160, 10)):
         latent = codec.encode(noise(samples))
         assert latent.shape == (1, frames, 4)
-        assert latent.abs().max() <= 1
+        assert latent.abs().max() < 1
 
 
 def test_the_magnitudes_are_those_of_numpy():

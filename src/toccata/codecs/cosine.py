@@ -80,6 +80,7 @@ class Sizes(nn.Module):
 class CosineAutoencoder(DiffusionCodec[CosineConfig]):
     """Frame t of what is drawn spans the two strides around the start of latent t: one more frame ends the sound."""
 
+    encoder: SpectrumEncoder
     weight_F1: Tensor
     beyond: ClassVar[int] = 1
     unit: ClassVar[int] = 1
